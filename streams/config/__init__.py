@@ -1,0 +1,1 @@
+"""pipeline.yaml, read once into frozen, checked values."""

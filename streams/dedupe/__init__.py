@@ -1,0 +1,1 @@
+"""First room of the line: an event seen before goes no further."""

@@ -1,0 +1,1 @@
+"""Fourth room: operations reach Klaviyo, once, in order, inside the budget."""

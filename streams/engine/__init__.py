@@ -1,0 +1,1 @@
+"""Faust in batches: transport, transactions, stores, restore, registry, topics."""

@@ -1,0 +1,1 @@
+"""Last room: Klaviyo's engagement reaches Segment."""

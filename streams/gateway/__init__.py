@@ -1,0 +1,1 @@
+"""HTTP in: Segment's webhook and HTTP API, Klaviyo's webhook."""

@@ -1,0 +1,1 @@
+"""Second room: one person, one profile."""

@@ -1,0 +1,1 @@
+"""Klaviyo's API: requests, replies, budgets, revision."""

@@ -1,0 +1,1 @@
+"""What became of each event: outcomes, dead letters, the audit."""

@@ -1,0 +1,1 @@
+"""The whole line on one machine: broker and registry, dev, demo, traffic."""

@@ -1,0 +1,1 @@
+"""Third room: rules turn an event into operations."""

@@ -1,0 +1,1 @@
+"""What a Segment message is, and the client back to Segment."""

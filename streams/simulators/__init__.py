@@ -1,0 +1,1 @@
+"""Klaviyo and Segment as strict local servers."""

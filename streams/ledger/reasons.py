@@ -1,0 +1,57 @@
+"""The closed list of outcomes and reasons that metrics, dead letters, outcomes, tests and pages share."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of a record or of one delivery of it."""
+
+    ROUTED = "routed"
+    DELIVERED = "delivered"
+    UNCHANGED = "unchanged"
+    DUPLICATE = "duplicate"
+    FILTERED = "filtered"
+    HELD = "held"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    DEAD_LETTERED = "dead_lettered"
+
+
+class Reason(StrEnum):
+    """Why. A reason may be followed by a colon and a detail, as in ``no_rule`` or ``integrations:Klaviyo``."""
+
+    # gateway
+    INVALID_JSON = "invalid_json"
+    INVALID_MESSAGE = "invalid_message"
+    TOO_LARGE = "too_large"
+    # dedupe
+    SEEN_BEFORE = "seen_before"
+    # any stage
+    UNREADABLE = "unreadable"
+    # identify
+    ANONYMOUS = "anonymous"
+    HOLD_EXPIRED = "hold_expired"
+    HOLD_FULL = "hold_full"
+    NOT_WANTED = "not_wanted"
+    NO_IDENTIFIER = "no_identifier"
+    ERASED = "erased"
+    # route
+    NO_RULE = "no_rule"
+    INTEGRATIONS = "integrations"
+    SAME_AS = "same_as"
+    MAPPING = "mapping"
+    LOOP = "loop"
+    NOT_FORWARDED = "not_forwarded"
+    # deliver, feedback
+    ACCEPTED = "accepted"
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
+    SENT_BEFORE = "sent_before"
+    SAME_VALUES = "same_values"
+    FIELD_IGNORED = "field_ignored"
+    REJECTED = "rejected"
+    KEEPS_FAILING = "keeps_failing"
+    PROFILE_CONFLICT = "profile_conflict"
+    CONSENT = "consent"
+    RETENTION = "retention"
+    UNSUPPORTED = "unsupported"

@@ -1,1 +1,21 @@
 """pipeline.yaml, read once into frozen, checked values."""
+
+from streams.config.load import check, load, loads
+from streams.config.model import Account, Config, Source
+from streams.config.problems import ConfigError, Problem
+from streams.config.rule import FieldMap, Rule
+from streams.config.secret import Secret
+
+__all__ = [
+    "Account",
+    "Config",
+    "ConfigError",
+    "FieldMap",
+    "Problem",
+    "Rule",
+    "Secret",
+    "Source",
+    "check",
+    "load",
+    "loads",
+]

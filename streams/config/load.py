@@ -1,0 +1,190 @@
+"""Reading ``pipeline.yaml``: whole, once, with every error at its line."""
+
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from streams.config.model import Account, Config, Source
+from streams.config.overrides import override
+from streams.config.problems import ConfigError, Problem, nearest
+from streams.config.rule import FieldMap, Patch, Rule
+from streams.config.source_text import Path as Place
+from streams.config.source_text import SourceText, parse
+
+_DERIVED = {"accounts": ("name",), "sources": ("name", "spaces"), "rules": ("line",)}
+"""Fields that the loader fills in: not to be written."""
+
+
+def load(path: str | PathLike[str], environ: Mapping[str, str]) -> Config:
+    """The checked configuration.
+
+    Raises:
+        ConfigError: with every problem of the file and the environment.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError([Problem(str(path), 0, 0, "there is no such file", "streams init")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(str(path), 0, 0, f"can't be read: {error}", "a file in UTF-8")]) from None
+    return loads(text, str(path), environ)
+
+
+def loads(text: str, file: str, environ: Mapping[str, str]) -> Config:
+    """Like ``load``, of a text; ``file`` is the name for messages."""
+    source = parse(text, file, environ)
+    if source.values is None and source.problems:
+        raise ConfigError(source.problems)
+    if not isinstance(source.values, dict):
+        raise ConfigError(
+            [Problem(file, 1, 1, "the file has no sections", "accounts: …, sources: …, rules: …")]
+        )
+    values, problems = override(source.values, environ)
+    problems += [*source.problems, *_references(values, source), *_written_derived(source)]
+    config = None
+    try:
+        config = Config.model_validate(_with_lines(values, source))
+    except ValidationError as error:
+        taken = {(p.line, p.column) for p in problems if p.line}
+        details = error.errors(include_url=False)
+        # A list whose members are wrong is reported as empty too.
+        found = (_translate(e, source) for e in details if e["type"] != "too_short" or not e["input"])
+        problems += [p for p in found if not p.line or (p.line, p.column) not in taken]
+    if config is None or problems:
+        raise ConfigError(sorted(dict.fromkeys(problems), key=lambda p: (p.line, p.column, p.message)))
+    return config
+
+
+def check(path: str | PathLike[str], environ: Mapping[str, str]) -> list[Problem]:
+    """Every problem of a file; none = it can be used."""
+    try:
+        load(path, environ)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def _with_lines(values: dict[str, Any], source: SourceText) -> dict[str, Any]:
+    rules = values.get("rules")
+    if not isinstance(rules, list):
+        return values
+    numbered = [
+        {"name": f"rule {i + 1}"} | rule | {"line": source.place(("rules", i))[0]}
+        if isinstance(rule, dict)
+        else rule
+        for i, rule in enumerate(rules)
+    ]
+    return values | {"rules": numbered}
+
+
+def _written_derived(source: SourceText) -> Iterator[Problem]:
+    for group, names in _DERIVED.items():
+        members = source.values.get(group)
+        pairs = members.items() if isinstance(members, dict) else enumerate(members or ())
+        for key, member in pairs if isinstance(members, dict | list) else ():
+            for name in names:
+                if isinstance(member, dict) and name in member:
+                    place = (group, key, name)
+                    yield source.problem(place, f"{name} is derived, not written", "nothing", at_key=True)
+
+
+def _references(values: Mapping[str, Any], source: SourceText) -> Iterator[Problem]:
+    """Accounts that sources and rules name must be in the file."""
+    accounts = values.get("accounts")
+    if not isinstance(accounts, dict):
+        return
+    sources, rules = values.get("sources"), values.get("rules")
+    users: list[tuple[Place, Any]] = []
+    if isinstance(sources, dict):
+        users += [(("sources", name), member) for name, member in sources.items()]
+    if isinstance(rules, list):
+        users += [(("rules", index), member) for index, member in enumerate(rules)]
+    for place, member in users:
+        named = member.get("accounts") if isinstance(member, dict) else None
+        several = (
+            enumerate(named) if isinstance(named, list) else [(0, named)] if isinstance(named, str) else []
+        )
+        for index, name in several:
+            if name not in accounts:
+                write = nearest(str(name), map(str, accounts))
+                yield source.problem((*place, "accounts", index), f"there is no account {name!r}", write)
+
+
+def _translate(error: ErrorDetails, source: SourceText) -> Problem:
+    place, kind = tuple(error["loc"]), error["type"]
+    name = ".".join(str(part) for part in place)
+    context = error.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(place[:-1])
+        return source.problem(
+            place, f"unknown key {place[-1]!r}", nearest(str(place[-1]), known), at_key=True
+        )
+    if kind == "missing":
+        missing = {"accounts": "accounts: {NAME: {klaviyo: {api_key: ${KEY}}}}"}.get(str(place[-1]))
+        write = missing or f"{place[-1]}: …"
+        return source.problem(place[:-1], f"{name} is missing", write)
+    if kind == "literal_error":
+        given, allowed = (
+            error["input"],
+            [a.strip(" '") for a in str(context["expected"]).replace(" or ", ",").split(",")],
+        )
+        return source.problem(place, f"{name}: {given!r} is not known", nearest(str(given), allowed))
+    write = str(context.get("write", "")) or _example(place)
+    if kind in ("too_long", "too_short"):
+        bound = (
+            f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
+        )
+        return source.problem(place, f"{name} takes {bound}", write)
+    if "line" in context:
+        line, column = source.place(place)
+        message = f"{name}: {error['msg']}"
+        return Problem(source.file, line, column, message, write)
+    return source.problem(place, f"{name}: {error['msg']}", write)
+
+
+def _model_at(place: Place) -> type[BaseModel] | None:
+    """The model whose keys stand at a path."""
+    models: dict[str, type[BaseModel]] = {"accounts": Account, "sources": Source, "rules": Rule}
+    model: type[BaseModel] | None = Config
+    skip = False
+    for part in place:
+        if skip:
+            skip = False
+            continue
+        if model is Config and part in models:
+            model, skip = models[str(part)], True
+            continue
+        if model is Rule and part == "fields":
+            model, skip = FieldMap, True
+            continue
+        if model is Patch:
+            model, skip = FieldMap, True
+            continue
+        info = model.model_fields.get(str(part)) if model else None
+        options = [] if info is None else [info.annotation, *getattr(info.annotation, "__args__", ())]
+        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    return model
+
+
+def _known_keys(place: Place) -> list[str]:
+    model = _model_at(place)
+    if model is None:
+        return []
+    derived = _DERIVED.get(str(place[0]), ()) if len(place) == 2 else ()
+    return [info.alias or name for name, info in model.model_fields.items() if name not in derived]
+
+
+def _example(place: Place) -> str:
+    model = _model_at(place[:-1])
+    info = model.model_fields.get(str(place[-1])) if model else None
+    if info is None:
+        return ""
+    if info.examples:
+        return str(info.examples[0])
+    default = info.get_default(call_default_factory=True) if not info.is_required() else None
+    return str(default) if isinstance(default, str | int | float) and default != "" else ""

@@ -1,0 +1,88 @@
+"""Rules: which message becomes which operation, and how its fields are found."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from streams.config.sections import Names, Section
+
+Do = Literal[
+    "profile",
+    "event",
+    "list_add",
+    "list_remove",
+    "subscribe",
+    "unsubscribe",
+    "suppress",
+    "unsuppress",
+    "erase",
+]
+Format = Literal["text", "number", "date", "phone", "lower", "upper", "currency", "boolean"]
+TEMPLATES = ("segment.traits", "ecommerce.v2", "track", "none")
+DEFAULT_TEMPLATE: dict[str, str] = {"profile": "segment.traits", "event": "ecommerce.v2"}
+CHANNELS = ("email", "sms", "whatsapp", "push")
+
+
+class FieldMap(Section):
+    """Where one field's value comes from: the first path that finds something, else the constant."""
+
+    path: Names = ()
+    """JSONPaths (RFC 9535), tried in order."""
+    constant: Any = None
+    format: Format | None = None
+    country: Names = ()
+    """phone only: where the country of a national number stands."""
+
+
+def _field(value: Any) -> Any:
+    """``$.path``, a list of paths, or a constant, in short."""
+    if isinstance(value, str) and value.startswith("$"):
+        return {"path": (value,)}
+    if isinstance(value, list) and value and all(isinstance(v, str) and v.startswith("$") for v in value):
+        return {"path": tuple(value)}
+    return value if value is None or isinstance(value, dict | FieldMap) else {"constant": value}
+
+
+_FIELD_SCHEMA = (
+    "a JSONPath that starts with $, a list of them, a constant, or {path, constant, format, country}"
+)
+FieldSpec = Annotated[FieldMap | None, BeforeValidator(_field), Field(description=_FIELD_SCHEMA)]
+Mapped = dict[str, FieldSpec]
+
+
+class Patch(Section):
+    """Changes to a profile's properties that don't replace them."""
+
+    append: Mapped = Field(default_factory=dict)
+    unappend: Mapped = Field(default_factory=dict)
+    unset: Names = ()
+    set_once: Mapped = Field(default_factory=dict)
+
+
+class Rule(Section):
+    """One rule: ``when`` a message is like this, ``do`` that, with a template's fields and its own."""
+
+    when: str
+    do: Do
+    name: str = ""
+    """How outcomes call the rule; "rule N" by default."""
+    accounts: Names | None = None
+    """None = every account of the message's space."""
+    template: Literal["segment.traits", "ecommerce.v2", "track", "none"] | None = None
+    key: FieldSpec = None
+    """Makes the operation another one than an earlier rule's for the same target."""
+    metric: FieldSpec = None
+    fields: Mapped = Field(default_factory=dict)
+    """Target field → where from; null leaves out what the template gives."""
+    rename: dict[str, str] = Field(default_factory=dict)
+    drop: Names = ()
+    flatten: bool = False
+    """Nested objects become ``a.b`` properties."""
+    patch: Patch = Patch()
+    list: FieldSpec = None
+    """Klaviyo's list, id or name."""
+    channels: Names = ("email",)
+    consented_at: FieldSpec = None
+    custom_source: FieldSpec = None
+    line: int = 0
+    """Where the rule stands in the file."""

@@ -1,0 +1,142 @@
+"""The sections of ``pipeline.yaml`` that are settings; every default is safe in production."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from streams.config.secret import Secret
+
+STRICT = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+
+def listed(value: Any) -> Any:
+    """A single string where a list may stand."""
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://host:port"])]
+
+
+class Section(BaseModel):
+    """A frozen part of the file; unknown keys are errors."""
+
+    model_config = STRICT
+
+
+class Security(Section):
+    """How to reach a broker that asks for more than an address."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: Secret | None = None
+    ca: Path | None = None
+    """Certificate authority, PEM."""
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Kafka(Section):
+    """The brokers."""
+
+    bootstrap: str = "localhost:9092"
+    security: Security = Security()
+
+    def client(self) -> dict[str, str | int]:
+        """librdkafka's properties for reaching the brokers."""
+        given: Mapping[str, object] = {
+            "sasl.mechanism": self.security.mechanism,
+            "sasl.username": self.security.username,
+            "sasl.password": self.security.password and self.security.password.get_secret_value(),
+            "ssl.ca.location": self.security.ca,
+            "ssl.certificate.location": self.security.certificate,
+            "ssl.key.location": self.security.key,
+        }
+        properties: dict[str, str | int] = {"bootstrap.servers": self.bootstrap}
+        if self.security.protocol != "PLAINTEXT":
+            properties["security.protocol"] = self.security.protocol
+        return properties | {name: str(value) for name, value in given.items() if value is not None}
+
+
+class Registry(Section):
+    """The schema registry, Confluent's API."""
+
+    url: Url = "http://localhost:8081"
+    user: str | None = None
+    password: Secret | None = None
+
+
+class Dedupe(Section):
+    """How long a message is remembered."""
+
+    window_days: Annotated[float, Field(gt=0, le=60)] = 7
+
+
+class Identity(Section):
+    """Who is the same person, and what happens to people nobody knows yet."""
+
+    anonymous: Literal["hold", "send", "drop"] = "hold"
+    hold_hours: Annotated[float, Field(gt=0, le=720)] = 72
+    hold_each: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """Events held for one anonymous id; the next ones are filtered."""
+    late_hours: Annotated[float, Field(ge=0)] = 24
+    """Held for longer = recorded without starting flows."""
+    merge_on_phone: bool = False
+    blocked: Names = ()
+    """Identifiers that stand for nobody, besides the built-in ones."""
+    shared_device_people: Annotated[int, Field(ge=1)] = 5
+    max_user_ids: Annotated[int, Field(ge=1)] = 5
+    default_country: Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["NL"])] | None = None
+    """ISO 3166 alpha-2, for national phone numbers of people without a country."""
+
+
+class Engagement(Section):
+    """What goes back to Segment."""
+
+    forward: Names = (
+        "event:klaviyo.opened_email",
+        "event:klaviyo.clicked_email",
+        "event:klaviyo.bounced_email",
+        "event:klaviyo.marked_email_as_spam",
+        "event:klaviyo.unsubscribed",
+        "event:klaviyo.unsubscribed_from_email_marketing",
+        "event:klaviyo.unsubscribed_from_list",
+        "event:klaviyo.email_delivered",
+        "event:klaviyo.received_email",
+    )
+    """Klaviyo's webhook topics, ``*`` allowed."""
+    properties: dict[str, str] = Field(default_factory=dict)
+    """Further properties of the Segment call: name → path in Klaviyo's event."""
+
+
+class Gateway(Section):
+    """Where events come in."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    admin_port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    max_event_bytes: Annotated[int, Field(ge=1024)] = 32_768
+    max_batch_bytes: Annotated[int, Field(ge=1024)] = 512_000
+    max_in_flight_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    """Accepted by the socket and not yet by the broker; above it, 503."""
+    header_timeout_s: Annotated[float, Field(gt=0)] = 10
+    body_timeout_s: Annotated[float, Field(gt=0)] = 30
+    idle_timeout_s: Annotated[float, Field(gt=0)] = 75
+    webhook_tolerance_s: Annotated[float, Field(gt=0)] = 300
+    """How old a signed Klaviyo webhook may be."""
+
+
+class Deliver(Section):
+    """How calls to Klaviyo and Segment are made."""
+
+    attempts: Annotated[int, Field(ge=1)] = 8
+    """Tries before a single row that alone fails is a dead letter."""
+    timeout_s: Annotated[float, Field(gt=0)] = 10
+    bulk_timeout_s: Annotated[float, Field(gt=0)] = 30
+    backfill_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Share of the budget that backfill gets however busy live is."""
+    readback_minutes: Annotated[float, Field(gt=0)] = 10
+    """When bulk events are read back after a 202."""

@@ -1,0 +1,104 @@
+"""``pipeline.yaml`` as text: parsed with every value's place, ``${NAME}`` filled from the environment."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from streams.config.problems import Problem, nearest
+
+Path = tuple[str | int, ...]
+_WRITTEN = re.compile(r"\$\{([^}\n]*)\}")
+# Braces end a plain value in a flow mapping, so ``${NAME}`` is read as two private characters, the name and
+# another: as long as the original, so that columns stay true.
+_READ = re.compile("\ue000\ue001([^\ue002]*)\ue002")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(slots=True)
+class SourceText:
+    """The parsed file: plain values and where each stands."""
+
+    file: str
+    values: Any = None
+    problems: list[Problem] = field(default_factory=list)
+    tree: Any = None
+
+    def problem(self, path: Path, message: str, write: str = "", *, at_key: bool = False) -> Problem:
+        """A problem at the value (or the key) of a path."""
+        line, column = self.place(path, at_key=at_key)
+        return Problem(self.file, line, column, message, write)
+
+    def place(self, path: Path, *, at_key: bool = False) -> tuple[int, int]:
+        """Line and column, from 1, of the innermost part of the path that is in the file."""
+        node, place = self.tree, (1, 1)
+        for depth, part in enumerate(path):
+            last = depth == len(path) - 1
+            if isinstance(node, CommentedMap) and part in node and part in node.lc.data:
+                line, column = node.lc.key(part) if at_key and last else node.lc.value(part)
+            elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+                line, column = node.lc.item(part)
+            else:
+                break
+            place, node = (line + 1, column + 1), node[part]
+        return place
+
+
+def parse(text: str, file: str, environ: Mapping[str, str]) -> SourceText:
+    """The file's values with the environment filled in; what is wrong is in ``problems``."""
+    source = SourceText(file)
+    try:
+        source.tree = YAML().load(StringIO(_WRITTEN.sub("\ue000\ue001\\1\ue002", text)))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        said = str(error.problem or error.context).splitlines()[0]
+        write = (
+            "each key once" if "duplicate key" in said else "valid YAML: check indentation, quotes, colons"
+        )
+        source.problems.append(Problem(file, line, column, said, write))
+        return source
+    except YAMLError as error:
+        source.problems.append(Problem(file, 1, 1, str(error).splitlines()[0], "valid YAML in UTF-8"))
+        return source
+    source.values = _plain(source.tree, (), source, environ)
+    return source
+
+
+def _plain(node: Any, path: Path, source: SourceText, environ: Mapping[str, str]) -> Any:
+    if isinstance(node, CommentedMap):
+        return {key: _plain(value, (*path, key), source, environ) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        return [_plain(value, (*path, index), source, environ) for index, value in enumerate(node)]
+    if isinstance(node, str):
+        return _fill(str(node), path, source, environ)
+    if isinstance(node, date):
+        return node.isoformat()
+    # The parser's numbers remember how they were written; the product needs the numbers.
+    return (
+        node if node is None or isinstance(node, bool) else (float if isinstance(node, float) else int)(node)
+    )
+
+
+def _fill(text: str, path: Path, source: SourceText, environ: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if environ.get(name):
+            return environ[name]
+        if not _NAME.match(name):
+            source.problems.append(source.problem(path, f"${{{name}}} names no variable", "${NAME}"))
+        else:
+            like = nearest(name, [n for n in environ if n.startswith(name[:3])])
+            hint = f" (did you mean ${{{like}}}?)" if like in environ else ""
+            source.problems.append(
+                source.problem(path, f"environment variable {name} is not set", f"export {name}=…{hint}")
+            )
+        return f"${{{name}}}"
+
+    return _READ.sub(value, text)

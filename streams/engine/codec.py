@@ -1,0 +1,113 @@
+"""Avro with the registry's framing: a zero byte, four bytes of schema id, the record."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from streams.engine.errors import Misconfigured, Unreadable
+
+FOLDER = Path(__file__).parents[2] / "avro"
+Schema = dict[str, Any]
+
+
+@cache
+def schema_text(name: str) -> str:
+    """The schema ``avro/<name>.avsc`` as the registry gets it: one line of JSON."""
+    path = FOLDER / f"{name}.avsc"
+    try:
+        return json.dumps(json.loads(path.read_bytes()), separators=(",", ":"))
+    except FileNotFoundError:
+        raise Misconfigured(f"{path} is missing: install from a checkout with `pip install -e .`") from None
+
+
+def schema_id(value: bytes) -> int | None:
+    """Id in a framed value; None if it is not framed."""
+    return int.from_bytes(value[1:5]) if len(value) >= 5 and value[0] == 0 else None
+
+
+class Codec:
+    """Writes one schema and reads it, and every other version of it, as ours.
+
+    ``writers`` is shared: schema id → writer's schema, None where the registry has no such id.
+    """
+
+    def __init__(self, name: str, writers: dict[int, Schema | None]) -> None:
+        self.name = name
+        self.schema: Schema = parse_schema(json.loads(schema_text(name)))  # type: ignore[assignment]
+        self._writers = writers
+        self._frame = b""
+        self._frames: frozenset[bytes] = frozenset()
+
+    def own(self, ids: Iterable[int]) -> None:
+        """Tell the ids under which the registry has exactly this schema; the first is written."""
+        frames = [b"\0" + number.to_bytes(4) for number in ids]
+        self._frame = frames[0]
+        self._frames = frozenset(frames)
+
+    def encode(self, value: Mapping[str, Any]) -> bytes:
+        """Framed bytes. A value that does not fit the schema is a mistake of ours and raises."""
+        out = BytesIO()
+        if not out.write(self._frame):
+            raise RuntimeError(f"schema {self.name}: ask the registry first (ready)")
+        schemaless_writer(out, self.schema, value)
+        return out.getvalue()
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """The record in our schema.
+
+        Raises:
+            Unreadable: no frame, an id that the registry does not have, or bytes that do not fit.
+        """
+        source = BytesIO(data)
+        frame = source.read(5)
+        try:
+            if frame in self._frames:
+                record = schemaless_reader(source, self.schema, None)
+            else:
+                record = schemaless_reader(source, self._writer(frame), self.schema)
+        except (Unreadable, Unlearned):
+            raise
+        except Exception as error:  # fastavro lets a dozen types through, whatever the bytes provoke
+            raise Unreadable(f"not a record of {self.name}: {error!r}") from error
+        if source.tell() != len(data):
+            raise Unreadable(f"not a record of {self.name}: {len(data) - source.tell()} bytes too many")
+        return record  # type: ignore[return-value]
+
+    def prefix(self, *, upto: str) -> Callable[[bytes], dict[str, Any]]:
+        """A reader of the first fields, up to and including ``upto``; of another version it reads all."""
+        names = [field["name"] for field in self.schema["fields"]]
+        cut = json.loads(schema_text(self.name))
+        cut["fields"] = cut["fields"][: names.index(upto) + 1]
+        schema = parse_schema(cut)
+
+        def read(data: bytes) -> dict[str, Any]:
+            source = BytesIO(data)
+            if source.read(5) not in self._frames:
+                return self.decode(data)
+            try:
+                return schemaless_reader(source, schema, None)  # type: ignore[return-value]
+            except Exception as error:
+                raise Unreadable(f"not a record of {self.name}: {error!r}") from error
+
+        return read
+
+    def _writer(self, frame: bytes) -> Schema:
+        number = schema_id(frame)
+        if number is None:
+            raise Unreadable("not framed: a zero byte and a schema id come first")
+        try:
+            schema = self._writers[number]
+        except KeyError:
+            raise Unlearned(f"schema id {number} is not known yet: registry.learn(values) first") from None
+        if schema is None:
+            raise Unreadable(f"the registry has no schema of id {number}")
+        return schema
+
+
+class Unlearned(RuntimeError):  # noqa: N818
+    """A value was decoded before its schema id was learned: a mistake of ours, never a dead letter."""

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,11 +95,3 @@ def _download(place: Path, say: Say) -> None:
             said = "\n".join(ran.stdout.splitlines()[:15])
             raise StackUnavailable(f"Maven could not fetch the local stack's parts:\n{said}")
         Path(f"{folder}/new").rename(place)
-
-
-if __name__ == "__main__":
-    try:
-        fetch(say=lambda line: print(line, file=sys.stderr))
-    except StackUnavailable as away:
-        print(away, file=sys.stderr)
-        sys.exit(3)

@@ -91,7 +91,9 @@ def _started(pid: int) -> int | None:
     except OSError:
         return None
     fields = stat[stat.rindex(")") + 2 :].split()  # the name may hold blanks and brackets
-    return None if fields[0] in "ZX" else int(fields[19])
+    # a zombie whose threads still end holds its ports until the last of them is gone
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if ended else int(fields[19])
 
 
 def _boot() -> str:

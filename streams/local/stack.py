@@ -67,6 +67,17 @@ def default_folder() -> Path:
     return data_folder() / "stack"
 
 
+def prepare(*, say: Say) -> str:
+    """Tell whether a stack runs by "docker" or "java" here, and fetch what it needs. Raises StackUnavailable."""
+    why_not = compose.engine()
+    if why_not is None:
+        say("stack: Docker, because its engine answers")
+        return "docker"
+    say(f"stack: Java, because {why_not}")
+    fetch(say=say)
+    return "java"
+
+
 def up(folder: Path, *, say: Say) -> Stack:
     """Start what is not running, wait until all answers. Raises StackUnavailable with what to do.
 
@@ -135,13 +146,7 @@ def start_broker(folder: Path, *, say: Say) -> Stack:
 
 def _new(folder: Path, say: Say) -> _State:
     """Choose how this folder's stack runs, for good: its data lies there."""
-    why_not = compose.engine()
-    if why_not is None:
-        say("stack: Docker, because its engine answers")
-    else:
-        say(f"stack: Java, because {why_not}")
-        fetch(say=say)
-    by = "java" if why_not else "docker"
+    by = prepare(say=say)
     found = dict(zip(("broker", "controller", "registry"), ports.free(3), strict=True))
     state = _State(by, kafka.new_cluster_id(), found)
     _write(folder, state)
@@ -165,10 +170,14 @@ def _up_java(folder: Path, state: _State, names: tuple[str, ...], say: Say) -> S
         for name in missing:
             state = replace(state, children={**state.children, name: _spawn(folder, state, name, say)})
             _write(folder, state)
-    for name in names:
-        _wait(folder, state, name)
-        if name in missing:
-            say(f"stack: {name} is up after {time.monotonic() - began:.1f} s")
+    try:
+        for name in names:
+            _wait(folder, state, name)
+            if name in missing:
+                say(f"stack: {name} is up after {time.monotonic() - began:.1f} s")
+    except StackUnavailable:
+        processes.stop([state.children[name] for name in missing])
+        raise
     return _stack(folder, state)
 
 
@@ -204,8 +213,6 @@ def _wait(folder: Path, state: _State, name: str) -> None:
         log = folder / f"{name}.log"
         said = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         happened = "ended at once" if ended else f"did not answer within {_PATIENCE:.0f} s"
-        if not ended:
-            processes.stop([state.children[name]])
         raise StackUnavailable(f"{name} {happened}; the last lines of {log}:\n{said}")
 
 

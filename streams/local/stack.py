@@ -68,7 +68,7 @@ def default_folder() -> Path:
 
 
 def prepare(*, say: Say) -> str:
-    """Tell whether a stack runs by "docker" or "java" here, and fetch what it needs. Raises StackUnavailable."""
+    """Tell whether "docker" or "java" runs a stack here, and fetch its parts. Raises StackUnavailable."""
     why_not = compose.engine()
     if why_not is None:
         say("stack: Docker, because its engine answers")

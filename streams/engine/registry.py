@@ -3,14 +3,26 @@
 import asyncio
 import json
 from collections.abc import Iterable
+from typing import Self
 
 import stamina
 from fastavro import parse_schema
 
+from streams.config import Config
 from streams.engine.codec import Codec, Schema, schema_id, schema_text
 from streams.engine.errors import Away, SchemaMissing
 from streams.engine.schema_api import SchemaApi
 from streams.engine.topics import TOPICS, subject
+
+
+def api(config: Config) -> SchemaApi:
+    """The configured registry's HTTP API."""
+    return SchemaApi(config.registry.url, _auth(config))
+
+
+def _auth(config: Config) -> tuple[str, str] | None:
+    user, password = config.registry.user, config.registry.password
+    return (user, password.get_secret_value()) if user and password else None
 
 
 class Registry:
@@ -28,6 +40,11 @@ class Registry:
         self._writers: dict[int, Schema | None] = {}
         self._codecs: dict[str, Codec] = {}
         self._own: dict[str, list[int]] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The configured registry."""
+        return cls(config.registry.url, config.prefix, auth=_auth(config))
 
     def codec(self, schema: str) -> Codec:
         """The schema's codec; it decodes at once what is learned, and encodes after ``ready``."""

@@ -69,6 +69,8 @@ class Call:
     """A fault: answer as ever, store nothing."""
     error_rows: tuple[ErrorRow, ...] = ()
     """A fault: rows to refuse."""
+    state: Any = None
+    """What `admit` found out and `answer` needs; the simulator's own."""
 
 
 @dataclass(slots=True)
@@ -84,11 +86,17 @@ class Reply:
 class Simulator(Protocol):
     """What stands behind the API; everything but `commands` is synchronous and free of I/O."""
 
-    config: SimulatorConfig
     views: Mapping[str, Callable[[], list[dict[str, Any]]]]
     """`GET /sim/NAME` -> `{"data": […]}`."""
     commands: Mapping[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]]
     """`POST /sim/NAME` with a JSON object -> 200 and the answer; a ValueError is a 400."""
+
+    @property
+    def config(self) -> SimulatorConfig:
+        """Return the switches in force."""
+
+    def configure(self, patch: Mapping[str, Any]) -> None:
+        """Merge switches; a ValueError says what is wrong with them."""
 
     def account(self, call: Call) -> str | None:
         """Return whose key the call carries."""
@@ -200,8 +208,8 @@ class Control:
 
     def configure(self, patch: dict[str, Any]) -> None:
         """Merge a config patch; a ValueError says what is wrong with it."""
-        config = self.simulator.config.merged(patch)
-        self.simulator.config = config
+        self.simulator.configure(patch)
+        config = self.simulator.config
         self.log.max_requests, self.log.max_body_bytes = config.max_requests, config.max_body_bytes
 
 

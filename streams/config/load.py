@@ -140,10 +140,9 @@ def _translate(error: ErrorDetails, source: SourceText) -> Problem:
             f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
         )
         return source.problem(place, f"{name} takes {bound}", write)
-    if "line" in context:
-        line, column = source.place(place)
-        message = f"{name}: {error['msg']}"
-        return Problem(source.file, line, column, message, write)
+    if kind == "fql":
+        line, column = source.inside(place, context["line"], context["column"])
+        return Problem(source.file, line, column, f"{name}: {error['msg']}", write)
     return source.problem(place, f"{name}: {error['msg']}", write)
 
 

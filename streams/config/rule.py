@@ -2,9 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic_core import PydanticCustomError
 
-from streams.config.sections import Names, Section
+from streams.config.fql import Condition
+from streams.config.fql_syntax import FqlError
+from streams.config.paths import PathError, compile_path
+from streams.config.sections import Names, Section, listed
 
 Do = Literal[
     "profile",
@@ -20,17 +24,42 @@ Do = Literal[
 Format = Literal["text", "number", "date", "phone", "lower", "upper", "currency", "boolean"]
 TEMPLATES = ("segment.traits", "ecommerce.v2", "track", "none")
 DEFAULT_TEMPLATE: dict[str, str] = {"profile": "segment.traits", "event": "ecommerce.v2"}
-CHANNELS = ("email", "sms", "whatsapp", "push")
+IDENTIFIERS = ("email", "phone_number", "external_id", "anonymous_id", "id")
+"""Fields of a profile that identity gives, never a rule."""
+
+
+def _condition(text: str) -> str:
+    try:
+        Condition(text)
+    except FqlError as error:
+        place = {"line": error.line, "column": error.column, "write": error.write}
+        message = f"{error.message}\n{error.caret}"
+        raise PydanticCustomError("fql", "{said}", {**place, "said": message}) from None
+    return text
+
+
+def _path(text: str) -> str:
+    try:
+        compile_path(text)
+    except PathError as error:
+        write = "$.properties.total" if text.startswith("$") else f"$.{text.lstrip('.')}"
+        raise PydanticCustomError("jsonpath", "{said}", {"said": str(error), "write": write}) from None
+    return text
+
+
+Paths = Annotated[tuple[Annotated[str, AfterValidator(_path)], ...], BeforeValidator(listed)]
+Fql = Annotated[str, AfterValidator(_condition), Field(description="Segment's filter query language")]
+Channel = Literal["email", "sms", "whatsapp", "push"]
 
 
 class FieldMap(Section):
     """Where one field's value comes from: the first path that finds something, else the constant."""
 
-    path: Names = ()
+    path: Paths = ()
     """JSONPaths (RFC 9535), tried in order."""
     constant: Any = None
     format: Format | None = None
-    country: Names = ()
+    country: Paths = ()
     """phone only: where the country of a national number stands."""
 
 
@@ -62,7 +91,7 @@ class Patch(Section):
 class Rule(Section):
     """One rule: ``when`` a message is like this, ``do`` that, with a template's fields and its own."""
 
-    when: str
+    when: Fql
     do: Do
     name: str = ""
     """How outcomes call the rule; "rule N" by default."""
@@ -72,6 +101,9 @@ class Rule(Section):
     key: FieldSpec = None
     """Makes the operation another one than an earlier rule's for the same target."""
     metric: FieldSpec = None
+    """The event's name at Klaviyo, instead of the template's."""
+    product_metric: str | None = "Ordered Product"
+    """The event of each product of an order; null for none."""
     fields: Mapped = Field(default_factory=dict)
     """Target field → where from; null leaves out what the template gives."""
     rename: dict[str, str] = Field(default_factory=dict)
@@ -81,8 +113,20 @@ class Rule(Section):
     patch: Patch = Patch()
     list: FieldSpec = None
     """Klaviyo's list, id or name."""
-    channels: Names = ("email",)
+    channels: Annotated[tuple[Channel, ...], BeforeValidator(listed), Field(min_length=1)] = ("email",)
+    """Consent rules only."""
     consented_at: FieldSpec = None
     custom_source: FieldSpec = None
     line: int = 0
     """Where the rule stands in the file."""
+
+    @field_validator("fields", "rename", mode="before")
+    @classmethod
+    def _no_identifiers(cls, fields: Any) -> Any:
+        targets = (*fields, *fields.values()) if isinstance(fields, dict) else ()
+        for target in targets:
+            if isinstance(target, str) and target in IDENTIFIERS:
+                said = f"{target} comes from identity, not from a rule"
+                write = f"properties.{target}"
+                raise PydanticCustomError("identifier", "{said}", {"said": said, "write": write})
+        return fields

@@ -29,11 +29,23 @@ class SourceText:
     values: Any = None
     problems: list[Problem] = field(default_factory=list)
     tree: Any = None
+    lines: list[str] = field(default_factory=list)
 
     def problem(self, path: Path, message: str, write: str = "", *, at_key: bool = False) -> Problem:
         """A problem at the value (or the key) of a path."""
         line, column = self.place(path, at_key=at_key)
         return Problem(self.file, line, column, message, write)
+
+    def inside(self, path: Path, line: int, column: int) -> tuple[int, int]:
+        """The file's place of a line and column inside a text value."""
+        start_line, start_column = self.place(path)
+        written = self.lines[start_line - 1][start_column - 1 :]
+        if written[:1] in "|>":
+            following = self.lines[start_line : start_line + 1] or [""]
+            indent = len(following[0]) - len(following[0].lstrip())
+            return start_line + line, indent + column
+        quote = 1 if written[:1] in "'\"" else 0
+        return start_line + line - 1, start_column + quote + column - 1
 
     def place(self, path: Path, *, at_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the innermost part of the path that is in the file."""
@@ -52,7 +64,7 @@ class SourceText:
 
 def parse(text: str, file: str, environ: Mapping[str, str]) -> SourceText:
     """The file's values with the environment filled in; what is wrong is in ``problems``."""
-    source = SourceText(file)
+    source = SourceText(file, lines=text.splitlines())
     try:
         source.tree = YAML().load(StringIO(_WRITTEN.sub("\ue000\ue001\\1\ue002", text)))
     except MarkedYAMLError as error:

@@ -16,7 +16,7 @@ _LOGGING = PROJECT / "deploy/local/log4j2.properties"
 # One broker, so nothing is replicated. Few internal partitions start faster. A transaction whose owner died
 # ends within a second after its time-out, as in production. Session time-outs down to 1 s make tests short.
 # A killed broker may register again only when its former session has run out: 9 s by default.
-_SETTINGS = """\
+SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
@@ -53,7 +53,7 @@ def command(parts: Parts, folder: Path, *, broker: int, controller: int, cluster
     """Write the settings, format the log folder if it is new, and say how to start the broker."""
     logs = folder / "kafka"
     settings = folder / "server.properties"
-    settings.write_text(_SETTINGS.format(broker=broker, controller=controller, folder=logs))
+    settings.write_text(SETTINGS.format(broker=broker, controller=controller, folder=logs))
     java = [
         parts.java,
         "-Xmx768m",

@@ -1,7 +1,6 @@
 """The control topic: facts that every process must know, such as slot numbers and paused lanes."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from streams.engine.registry import Registry
 from streams.engine.topics import full
 
 TOPIC = "control"
+LOOK_S = 0.25
 Key = tuple[str, str]
 """Kind and name."""
 
@@ -78,46 +78,44 @@ def now_ms() -> int:
 
 
 class ControlTail:
-    """The facts, kept up to date: open it once a process, poll it often, which costs microseconds."""
+    """The facts, kept up to date within a second for as long as the context is open; one a process."""
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(self, config: Config) -> None:
         self._config = config
-        self._registry = registry
-        self._consumer: Consumer | None = None
+        self._registry = Registry.of(config)
+        self._following: asyncio.Task[None] | None = None
         self.facts: dict[Key, Control] = {}
 
-    @classmethod
-    async def open(cls, config: Config, registry: Registry) -> Self:
+    async def __aenter__(self) -> Self:
         """Read the topic to its end. Raises Away, Misconfigured."""
-        tail = cls(config, registry)
-        tail.facts, end = await asyncio.to_thread(_read, config, registry)
-        tail._consumer = consumer = Consumer(reading(config.kafka.client()))
-        consumer.assign([TopicPartition(full(config.prefix, TOPIC), 0, end)])
-        return tail
+        self.facts, end = await asyncio.to_thread(_read, self._config, self._registry)
+        self._following = asyncio.create_task(self._follow(end))
+        return self
 
-    async def poll(self) -> bool:
-        """Take in what has arrived since; True if something has. Never waits for the broker."""
-        if self._consumer is None:
-            return False
-        messages = [m for m in self._consumer.consume(1000, timeout=0) if m.error() is None]
-        if messages:
-            await self._registry.learn(value for m in messages if (value := m.value()) is not None)
-            codec = self._registry.codec(TOPIC)
-            for message in messages:
-                fold(self.facts, codec, message.key(), message.value())
-        return bool(messages)
+    async def __aexit__(self, *_: object) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
 
     def paused(self, account: str, lane: str) -> str | None:
         """Why the lane is paused; None if it is not."""
         fact = self.facts.get(("pause", f"{account}/{lane}"))
         return None if fact is None else fact.reason or ""
 
-    def close(self) -> None:
-        """Let go of the connection."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            with contextlib.suppress(RuntimeError):
-                consumer.close()
+    async def _follow(self, end: int) -> None:
+        """Take in what arrives; a look costs microseconds, since librdkafka fetches in its own thread."""
+        codec = self._registry.codec(TOPIC)
+        consumer = Consumer(reading(self._config.kafka.client()))
+        try:
+            consumer.assign([TopicPartition(full(self._config.prefix, TOPIC), 0, end)])
+            while True:
+                messages = [m for m in consumer.consume(1000, timeout=0) if m.error() is None]
+                await self._registry.learn(value for m in messages if (value := m.value()) is not None)
+                for message in messages:
+                    fold(self.facts, codec, message.key(), message.value())
+                await asyncio.sleep(LOOK_S)
+        finally:
+            consumer.close()
 
 
 def _read(config: Config, registry: Registry) -> tuple[dict[Key, Control], int]:

@@ -122,7 +122,7 @@ class Reader:
         left = {(r.topic, r.partition): r for r in ranges if r.start < r.end}
         if not left:
             return
-        consumer = Consumer(reading(self._client) | {"enable.partition.eof": True})
+        consumer = Consumer(reading(self._client) | {"enable.partition.eof": True, "fetch.wait.max.ms": 20})
         try:
             with translated():
                 consumer.assign([TopicPartition(r.topic, r.partition, r.start) for r in left.values()])
@@ -144,7 +144,7 @@ def _until_ends(consumer: Consumer, left: dict[Place, Range]) -> Iterator[list[M
     deadline = time.monotonic() + PATIENCE_S
     while left:
         records: list[Message] = []
-        for message in consumer.consume(10_000, timeout=0.2):
+        for message in consumer.consume(10_000, timeout=0.05):
             deadline = time.monotonic() + PATIENCE_S
             place, offset = place_of(message)
             wanted = left.get(place)

@@ -1,0 +1,159 @@
+"""Log lines and counts of a process, and the admin port that shows them.
+
+Counts are OpenTelemetry's: an application with a provider of its own gets them, too. Count once a batch.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from aiohttp import web
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from streams.config import Config
+from streams.engine.exposition import exposition
+
+_PORTS = {stage: n for n, stage in enumerate(("dedupe", "identify", "route", "deliver", "feedback"), start=1)}
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_reader: InMemoryMetricReader | None = None
+
+
+class Log:
+    """Log lines: an event's name in snake case and its facts. Never a body, never a secret."""
+
+    def __init__(self, name: str = "streams") -> None:
+        self._log = logging.getLogger(name)
+
+    def debug(self, event: str, **facts: object) -> None:
+        """For whoever looks closely."""
+        self._write(logging.DEBUG, event, facts)
+
+    def info(self, event: str, **facts: object) -> None:
+        """What happens in a process's life."""
+        self._write(logging.INFO, event, facts)
+
+    def warning(self, event: str, **facts: object) -> None:
+        """What someone may have to look at."""
+        self._write(logging.WARNING, event, facts)
+
+    def error(self, event: str, **facts: object) -> None:
+        """What someone must look at."""
+        self._write(logging.ERROR, event, facts)
+
+    def _write(self, level: int, event: str, facts: dict[str, object]) -> None:
+        if self._log.isEnabledFor(level):
+            self._log.log(level, event, extra={"facts": facts})
+
+
+log = Log()
+
+
+class Line(logging.Formatter):
+    """``time level stage event key=value``; short times and colours for a person, full ones for a machine."""
+
+    def __init__(self, stage: str, *, human: bool, colours: bool) -> None:
+        super().__init__()
+        self._stage, self._human, self._colours = stage, human, colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and the traceback if there is one."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        time = at.strftime("%H:%M:%S.%f")[:-3] if self._human else at.isoformat(timespec="milliseconds")
+        level = record.levelname.lower()
+        if self._colours:
+            colour = 31 if record.levelno >= logging.ERROR else 33 if record.levelno > logging.INFO else 32
+            level = f"\x1b[{colour}m{level}\x1b[0m"
+        facts: dict[str, object] = getattr(record, "facts", {})
+        stage = str(facts.get("stage", self._stage))
+        told = "".join(f" {key}={_quoted(value)}" for key, value in facts.items() if key != "stage")
+        foreign = "" if record.name.startswith("streams") else f"{record.name}: "
+        event = foreign + record.getMessage()
+        line = f"{time} {level} {stage} {event}{told}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return repr(text) if not text or any(c.isspace() or c in "\"'=" for c in text) else text
+
+
+def setup_logging(stage: str, *, level: str = "INFO", stream: TextIO = sys.stderr) -> None:
+    """Send all log lines of the process to the stream, stderr unless told otherwise."""
+    human = stream.isatty()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Line(stage, human=human, colours=human and "NO_COLOR" not in os.environ))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def counter(name: str, description: str) -> metrics.Counter:
+    """A count that only grows; ``add(n, {label: value})``."""
+    return metrics.get_meter("streams").create_counter(name, description=description)
+
+
+def gauge(name: str, description: str) -> Any:
+    """A value that goes up and down; ``set(n, {label: value})``."""
+    return metrics.get_meter("streams").create_gauge(name, description=description)
+
+
+def histogram(name: str, description: str, unit: str = "s") -> metrics.Histogram:
+    """A distribution; ``record(n, {label: value})``."""
+    return metrics.get_meter("streams").create_histogram(
+        name, unit=unit, description=description, explicit_bucket_boundaries_advisory=_SECONDS
+    )
+
+
+def collect() -> None:
+    """Keep counts in this process from now on; what was created before counts, too."""
+    global _reader  # noqa: PLW0603 - OpenTelemetry's provider is the process's, too
+    if _reader is None:
+        _reader = InMemoryMetricReader()
+        metrics.set_meter_provider(MeterProvider([_reader]))
+
+
+def metrics_text() -> str:
+    """All counts as Prometheus reads them; empty before ``collect``."""
+    data = _reader.get_metrics_data() if _reader else None
+    return exposition(data) if data else ""
+
+
+@contextlib.asynccontextmanager
+async def serve_admin(
+    config: Config, stage: str, ready: Callable[[], bool] = lambda: True
+) -> AsyncIterator[str]:
+    """``/metrics``, ``/livez`` and ``/readyz`` for as long as the context is open; yields the URL.
+
+    The port follows the gateway's admin port by the stage's place in the line; a second process of a stage on
+    one machine takes a free one, which the log tells.
+    """
+    collect()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/metrics":
+            return web.Response(text=metrics_text())
+        well = request.path == "/livez" or ready()
+        return web.Response(text="ok\n" if well else "not ready\n", status=200 if well else 503)
+
+    app = web.Application()
+    for path in ("/metrics", "/livez", "/readyz"):
+        app.router.add_get(path, answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        base = config.gateway.admin_port
+        host = config.gateway.host
+        try:
+            await web.TCPSite(runner, host, base + _PORTS.get(stage, 0) if base else 0).start()
+        except OSError:
+            await web.TCPSite(runner, host, 0).start()
+        bound_host, port = runner.addresses[0][:2]
+        url = f"http://{bound_host}:{port}"
+        log.info("admin", stage=stage, url=url)
+        yield url
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,138 @@
+"""The gateway's process: learns what it must, listens, drains."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+
+import uvloop
+from aiohttp import web
+
+from streams.config import Config
+from streams.engine.errors import Away
+from streams.engine.registry import Registry
+from streams.engine.slots import Slots
+from streams.engine.topics import full
+from streams.gateway import doors
+from streams.gateway.app import Gateway, State
+from streams.gateway.connection import Server
+from streams.gateway.metrics import Metrics
+from streams.gateway.publish import Publisher
+from streams.gateway.records import DEAD_LETTERS, ENGAGEMENT, EVENTS, Encoders
+
+Ready = Callable[[dict[str, str]], None]
+_DRAIN_S = 3.0
+_AGAIN_S = 1.0
+_LOG = logging.getLogger("streams.gateway")
+
+
+def serve(config: Config, *, ready: Ready | None = None, reuse_port: bool = False) -> None:
+    """Run until SIGTERM or SIGINT, on uvloop; errors as `run`."""
+    uvloop.run(run(config, ready=ready, reuse_port=reuse_port))
+
+
+async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = False) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Args:
+        config: the whole configuration.
+        ready: called once with ``{"gateway": URL, "admin": URL}`` when both ports answer; events are accepted
+            once ``/readyz`` says so.
+        reuse_port: share the public port with other gateway processes.
+
+    Raises:
+        Misconfigured: a schema is not registered, or a space has no slot.
+        OSError: a port is taken.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    publisher = Publisher(
+        config.kafka.client(), partial(full, config.prefix), config.gateway.max_in_flight_bytes
+    )
+    state, metrics = State(), Metrics()
+    limits = config.gateway
+    gateway = Gateway(
+        doors.from_config(config),
+        limits,
+        partitions=config.partitions,
+        sink=publisher,
+        state=state,
+        metrics=metrics,
+    )
+    server = Server(
+        gateway.handle, header_timeout_s=limits.header_timeout_s, idle_timeout_s=limits.idle_timeout_s
+    )
+    public = web.ServerRunner(server, shutdown_timeout=_DRAIN_S)
+    admin = web.AppRunner(_admin(state, metrics, publisher), access_log=None, shutdown_timeout=0.1)
+    publisher.start()
+    learning = asyncio.create_task(_learn(config, state))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        urls = {
+            "gateway": await _listen(public, limits.host, limits.port, reuse_port=reuse_port),
+            "admin": await _listen(admin, limits.host, limits.admin_port, reuse_port=False),
+        }
+        if ready is not None:
+            ready(urls)
+        await asyncio.wait((learning, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if learning.done():
+            await learning
+            await stopping
+    finally:
+        learning.cancel()
+        stopping.cancel()
+        await public.cleanup()
+        await publisher.close()
+        await admin.cleanup()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(sign)
+
+
+async def _listen(runner: web.BaseRunner, host: str, port: int, *, reuse_port: bool) -> str:
+    await runner.setup()
+    await web.TCPSite(runner, host, port, reuse_port=reuse_port or None).start()
+    bound = runner.addresses[0][:2]
+    return f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
+
+
+async def _learn(config: Config, state: State) -> None:
+    """Learn the schemas' ids and the slots, however long the registry and the brokers are away."""
+    password = config.registry.password
+    auth = (config.registry.user, password.get_secret_value()) if config.registry.user and password else None
+    registry = Registry(config.registry.url, config.prefix, auth=auth)
+    await registry.ready(EVENTS, ENGAGEMENT, DEAD_LETTERS)
+    state.encoders = Encoders(*map(registry.codec, ("envelope", "engagement", "dead_letter")))
+    while state.slots is None:
+        try:
+            slots = await asyncio.to_thread(Slots.read, config)
+            state.slots = {account.space: slots.space(account.space) for account in config.accounts.values()}
+        except Away as away:
+            _LOG.warning("the slots can't be read yet: %s", away)
+            await asyncio.sleep(_AGAIN_S)
+
+
+def _admin(state: State, metrics: Metrics, publisher: Publisher) -> web.Application:
+    async def read_metrics(_request: web.Request) -> web.Response:
+        return web.Response(text=metrics.text(publisher.in_flight))
+
+    async def live(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    async def ready(_request: web.Request) -> web.Response:
+        waits = [
+            name for name, known in (("registry", state.encoders), ("slots", state.slots)) if known is None
+        ]
+        if not await publisher.check():
+            waits.append("kafka")
+        return web.json_response(
+            {"ok": not waits, "waits_for": waits},
+            status=503 if waits else 200,
+            headers={"Retry-After": "2"} if waits else {},
+        )
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", read_metrics), web.get("/livez", live), web.get("/readyz", ready)])
+    return app

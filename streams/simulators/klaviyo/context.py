@@ -35,6 +35,11 @@ class Context:
     """What the path's placeholders held."""
 
     @property
+    def host(self) -> str:
+        """The base of links: the simulator itself, so that following one never leaves it."""
+        return f"http://{self.call.headers.get('host', '127.0.0.1')}"
+
+    @property
     def now(self) -> float:
         """When the call arrived."""
         return self.call.at

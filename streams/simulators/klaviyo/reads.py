@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import orjson
 
@@ -76,6 +76,8 @@ def _cursor(mark: tuple[Any, int]) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[Any, int]:
+    """Read a cursor; Klaviyo's Python client hands back a whole link, or what follows the name, `=` too."""
+    cursor = unquote(cursor).rpartition("page[cursor]")[2].partition("&")[0].lstrip("=")
     try:
         value, number = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError):
@@ -87,7 +89,7 @@ def _link(ctx: Context, cursor: str | None) -> str:
     query = {name: value for name, value in ctx.query.items() if name != "page[cursor]"}
     if cursor:
         query["page[cursor]"] = cursor
-    path = f"{resources.HOST}{ctx.call.path.rstrip('/')}/"
+    path = f"{ctx.host}{ctx.call.path.rstrip('/')}/"
     return path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
 
 
@@ -218,13 +220,13 @@ def get_metrics(ctx: Context) -> Reply:
 
 def get_accounts(ctx: Context) -> Reply:
     """GET /api/accounts: the one account of the key."""
-    shown = resources.account(ctx.account)
-    return document(200, {"data": [shown], "links": {"self": f"{resources.HOST}/api/accounts/"}})
+    shown = resources.account(ctx.account, ctx)
+    return document(200, {"data": [shown], "links": {"self": f"{ctx.host}/api/accounts/"}})
 
 
 def get_account(ctx: Context) -> Reply:
     """GET /api/accounts/{id}."""
-    shown = resources.account(ctx.account)
+    shown = resources.account(ctx.account, ctx)
     if shown["id"] != ctx.ids[0]:
         raise Refused(Problem(f"An account with id {ctx.ids[0]} does not exist.", "/data/id", status=404))
     return document(200, resources.one(shown))

@@ -11,7 +11,6 @@ from streams.simulators.klaviyo.context import Context
 from streams.simulators.klaviyo.errors import Problem, Refused
 from streams.simulators.klaviyo.store import Account, Event, Job, MemberList, Metric, Profile
 
-HOST = "https://a.klaviyo.com"
 _PLAIN = (
     "email", "phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title",
     "image",
@@ -33,9 +32,9 @@ def one(resource: Resource) -> Resource:
 
 
 def _resource(
-    kind: str, plural: str, key: str, attributes: Resource, relations: Iterable[str] = ()
+    ctx: Context, kind: str, key: str, attributes: Resource, relations: Iterable[str] = ()
 ) -> Resource:
-    own = f"{HOST}/api/{plural}/{key}/"
+    own = f"{ctx.host}/api/{kind}s/{key}/"
     made: Resource = {"type": kind, "id": key, "attributes": attributes, "links": {"self": own}}
     if relations:
         made["relationships"] = {
@@ -93,7 +92,7 @@ def profile(known: Profile, ctx: Context) -> Resource:
     if "predictive_analytics" in extra:
         attributes["predictive_analytics"] = {"historic_clv": None, "predicted_clv": None}
     relations = ("lists", "segments", "push-tokens", "conversation")
-    return _resource("profile", "profiles", known.id, attributes, relations)
+    return _resource(ctx, "profile", known.id, attributes, relations)
 
 
 def subscriptions(known: Profile) -> Resource:
@@ -133,7 +132,7 @@ def event(known: Event, ctx: Context) -> Resource:
         "datetime": iso(known.time),
         "uuid": str(uuid.UUID(int=(known.time << 96) | (0x11 << 72) | (1 << 63) | known.seq)),
     }
-    made = _resource("event", "events", known.id, _sparse(ctx, "event", attributes), ("profile", "metric"))
+    made = _resource(ctx, "event", known.id, _sparse(ctx, "event", attributes), ("profile", "metric"))
     made["relationships"]["profile"]["data"] = {"type": "profile", "id": known.profile_id}
     made["relationships"]["metric"]["data"] = {"type": "metric", "id": known.metric_id}
     made["relationships"]["attributions"] = {"data": []}
@@ -156,7 +155,7 @@ def metric(known: Metric, ctx: Context) -> Resource:
             "category": "API" if own else "Internal",
         },
     }
-    return _resource("metric", "metrics", known.id, _sparse(ctx, "metric", attributes), ("flow-triggers",))
+    return _resource(ctx, "metric", known.id, _sparse(ctx, "metric", attributes), ("flow-triggers",))
 
 
 def member_list(known: MemberList, ctx: Context) -> Resource:
@@ -170,7 +169,7 @@ def member_list(known: MemberList, ctx: Context) -> Resource:
     attributes = _sparse(ctx, "list", attributes)
     if "profile_count" in ctx.query.get("additional-fields[list]", ""):
         attributes["profile_count"] = len(known.members)
-    return _resource("list", "lists", known.id, attributes, ("profiles", "tags", "flow-triggers"))
+    return _resource(ctx, "list", known.id, attributes, ("profiles", "tags", "flow-triggers"))
 
 
 def job(known: Job, ctx: Context) -> Resource:
@@ -189,12 +188,12 @@ def job(known: Job, ctx: Context) -> Resource:
     else:
         attributes["skipped_count"] = known.skipped
         relations = ("lists", "segments")
-    made = _resource(known.kind, f"{known.kind}s", known.id, _sparse(ctx, known.kind, attributes), relations)
+    made = _resource(ctx, known.kind, known.id, _sparse(ctx, known.kind, attributes), relations)
     made["relationships"]["lists"]["data"] = [{"type": "list", "id": list_id} for list_id in known.lists]
     return made
 
 
-def account(known: Account) -> Resource:
+def account(known: Account, ctx: Context) -> Resource:
     """Return the account itself."""
     attributes = {
         "test_account": True,
@@ -211,4 +210,4 @@ def account(known: Account) -> Resource:
         "public_api_key": known.name[:6].ljust(6, "0"),
         "locale": "en-US",
     }
-    return _resource("account", "accounts", known.name[:6].ljust(6, "0"), attributes)
+    return _resource(ctx, "account", known.name[:6].ljust(6, "0"), attributes)

@@ -190,7 +190,18 @@ def _with_list(kind: str) -> Obj:
     return Obj(kind, {"list": holder("list", _reference("list"))}, nullable=True)
 
 
-_TOKENS: dict[str, Spec] = {"tokens": Array(Obj("push-token", {"token": _TEXT, "platform": _TEXT}))}
+_TOKENS: dict[str, Spec] = {
+    "tokens": Array(
+        Obj(
+            "push-token",
+            {
+                **dict.fromkeys(("token", "platform", "vendor", "enablement_status", "background"), _TEXT),
+                "device_metadata": Free(),
+            },
+            ("token", "platform", "vendor"),
+        )
+    )
+}
 
 
 def _subscription_job(create: bool) -> Obj:

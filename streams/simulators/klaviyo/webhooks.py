@@ -93,7 +93,7 @@ def deliveries(ctx: Context, hook: Webhook, metric: str, events: Sequence[Event]
         batch = events[start : start + MOST_EVENTS]
         data = [_item(ctx, metric, event) for event in batch]
         meta = {
-            "klaviyo_account_id": resources.account(ctx.account)["id"],
+            "klaviyo_account_id": resources.account(ctx.account, ctx)["id"],
             "klaviyo_webhook_id": hook.id,
             "timestamp": resources.iso(ctx.now),
         }

@@ -1,0 +1,83 @@
+"""Dedupe: an event seen before goes no further; the rest goes to its space with its origin."""
+
+from typing import ClassVar, cast
+
+from streams.dedupe.marks import bucket_of, candidates, expired, first_seen, mark
+from streams.engine.errors import Unreadable
+from streams.engine.outbox import Outbox
+from streams.engine.slot import Batch, Record, Slot
+from streams.engine.stage import Context, run_batches
+from streams.ledger.reasons import Outcome, Reason
+from streams.ledger.writer import Ledger, origin_of_unreadable
+from streams.segment.envelope import Identity, Lead, Origin
+
+DAY_MS = 86_400_000
+
+
+class Dedupe:
+    """``segment.events`` → ``segment.unique``."""
+
+    name: ClassVar[str] = "dedupe"
+    inputs: ClassVar[tuple[str, ...]] = ("segment.events",)
+    packed: ClassVar[bool] = True
+    schemas: ClassVar[tuple[str, ...]] = ("segment.events", "segment.unique", "outcomes", "dead.letters")
+
+    def __init__(self, context: Context) -> None:
+        self._registry = context.registry
+        self._slots = context.slots
+        self._window_ms = int(context.config.dedupe.window_days * DAY_MS)
+        envelope = context.registry.codec("envelope")
+        self._lead = envelope.prefix(upto="accepted_at")
+        self._identity = envelope.prefix(upto="trace_id")
+        self._unique = context.registry.codec("unique").encode
+        self._ledger = Ledger(context.registry, self.name)
+
+    async def run(self, slot: Slot) -> None:
+        """Live one partition."""
+        await run_batches(slot, self._registry, self.step)
+
+    async def close(self) -> None:
+        """Nothing is shared."""
+
+    def step(self, batch: Batch, slot: Slot) -> Outbox | None:
+        """One batch: look its marks up, mark what is new, send it on."""
+        if not batch.records:
+            slot.store.drop_range(*expired(bucket_of(slot.clock, self._window_ms)))
+            return None
+        outbox = Outbox()
+        leads: list[tuple[Record, Lead]] = []
+        for record in batch.records:
+            try:
+                leads.append((record, cast("Lead", self._lead(record.value))))
+            except Unreadable as why:
+                self._refuse(outbox, record, slot.partition, why)
+        buckets = [bucket_of(lead["accepted_at"], self._window_ms) for _, lead in leads]
+        uids = [lead["uid"] for _, lead in leads]
+        keys = [candidates(bucket, uid) for bucket, uid in zip(buckets, uids, strict=True)]
+        found = slot.store.get_many([key for own in keys for key in own])
+        for (record, lead), bucket, new in zip(leads, buckets, first_seen(found, uids, keys), strict=True):
+            origin = Origin(
+                line="events",
+                space=lead["space"],
+                partition=slot.partition,
+                offset=record.offset,
+                accepted_at=lead["accepted_at"],
+                replay=None,
+            )
+            if new:
+                outbox.put(mark(bucket, lead["uid"]), b"")
+                value = self._unique({"origin": origin, "event": record.value})
+                outbox.send("segment.unique", self._slots.space(lead["space"]), record.key, value)
+            else:
+                self._duplicate(outbox, record, origin)
+        last = leads[-1][1]["accepted_at"] if leads else None
+        outbox.position(batch.topic, batch.records[-1].offset + 1, last)
+        return outbox
+
+    def _duplicate(self, outbox: Outbox, record: Record, origin: Origin) -> None:
+        event_id = cast("Identity", self._identity(record.value))["event_id"]
+        outbox.outcome(self._ledger.outcome(origin, event_id, Outcome.DUPLICATE, Reason.SEEN_BEFORE))
+
+    def _refuse(self, outbox: Outbox, record: Record, partition: int, why: Unreadable) -> None:
+        origin = origin_of_unreadable("events", partition, record)
+        outbox.dead_letter(self._ledger.dead_letter(origin, "", Reason.UNREADABLE, str(why), record.value))

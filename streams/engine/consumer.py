@@ -1,0 +1,165 @@
+"""Faust's consumer, in batches: all records of one partition out of one fetch are one message.
+
+Faust keeps the group, the assignment and the agents; the data path, the positions and what may be read are ours.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from time import time
+from typing import Any, Final, cast
+
+import aiokafka
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.transport.consumer import ensure_TPset
+from faust.transport.drivers.aiokafka import (
+    AIOKafkaConsumerThread,
+    Consumer,
+    Transport,
+)
+from faust.transport.producer import Producer
+from faust.types import TP, Message
+
+from streams.engine.ownership import Ownership
+from streams.engine.slot import BATCH_RECORDS
+
+FETCH_WAIT_MS: Final = 500
+FETCH_BYTES: Final = 4 << 20
+FRESH_MS: Final = 1_000
+
+
+class Assignor(PartitionAssignor):  # type: ignore[misc]
+    """Faust's assignor without stand-bys: every worker gets its share of the partitions."""
+
+    def __init__(self, app: Any, replicas: int = 0) -> None:
+        super().__init__(app, replicas=0)
+
+
+class SilentProducer(Producer):  # type: ignore[misc]
+    """Faust's own producer, which writes nothing: one library writes, inside transactions."""
+
+    async def flush(self) -> None:
+        """Nothing to flush."""
+
+
+class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The thread that fetches."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        self._assignor = self.app.assignor
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=BATCH_RECORDS,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            max_poll_interval_ms=2**31 - 1,  # lanes may wait for hours; the heartbeat tells who lives
+            **self.transport.connection,
+        )
+
+    def highwater(self, tp: TP) -> int:
+        """Last stable offset: nothing behind it may be read yet."""
+        return cast("int", self._ensure_consumer().last_stable_offset(tp))
+
+    def empty(self, tp: TP, position: int) -> bool:
+        """Whether a fetch younger than a second found nothing behind ``position``."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return False
+        try:
+            state = subscription.assignment.state_value(tp)
+        except KeyError:
+            return False
+        if state is None or state.lso is None or state.timestamp is None:
+            return False
+        return bool(position >= state.lso and time() * 1000 - state.timestamp < FRESH_MS)
+
+
+class BatchConsumer(Consumer):  # type: ignore[misc]
+    """Hands out batches; seeks to our positions, resumes what our slots can take, commits what they did."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._done: dict[TP, int] = {}
+        self.ownership: Ownership = self.transport.ownership
+        self.ownership.consumer = self
+
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 # Faust's signature
+        """One message a partition and fetch. Nothing fetched is dropped: the slot knows what it has."""
+        records, _ = await self._wait_next_records(timeout)
+        if self.should_stop or not self.flow_active:
+            return
+        for tp, batch in (records or {}).items():
+            if batch:
+                yield tp, self._to_message(tp, batch)
+
+    def _to_message(self, tp: TP, batch: Any) -> Any:
+        message = super()._to_message(tp, batch[0])
+        message.value = batch
+        return message
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop handing out before Faust goes on."""
+        await self.ownership.revoked()
+        for tp in revoked:
+            self._done.pop(tp, None)
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Open what is new, close what went, go on with what stayed."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        self.ownership.assigned(assigned)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek what is readable to our own positions; the rest is sought when its slot is open."""
+        places: dict[TP, int] = self.ownership.places(self.assignment())
+        if places:
+            await self.seek_wait(places)
+        return places
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Resume those whose slot can take records."""
+        super().resume_partitions(self.ownership.readable(ensure_TPset(tps)))
+
+    def empty(self, tp: TP, position: int) -> bool:
+        """Whether a fetch younger than a second found nothing behind ``position``."""
+        return self._thread.empty(tp, position)
+
+    def done(self, tp: TP, offset: int) -> None:
+        """Everything below ``offset`` is done."""
+        self._done[tp] = offset
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
+        return list(self._done)
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        return {tp: self._done.pop(tp) for tp in list(tps) if tp in self._done}
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets between batches are transaction markers: nothing to keep."""
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """A lane may wait for hours; lag is watched elsewhere."""
+
+
+class BatchTransport(Transport):  # type: ignore[misc]
+    """Names our consumer and the silent producer."""
+
+    Consumer = BatchConsumer
+    Producer = SilentProducer
+
+    def __init__(self, app: Any, connection: dict[str, Any], ownership: Ownership) -> None:
+        self.connection = connection
+        self.ownership = ownership
+        super().__init__(app.conf.broker_consumer, app)

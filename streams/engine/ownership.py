@@ -1,0 +1,172 @@
+"""Which slots this process owns: opened when the group deals them to us, kept, closed when they go."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from faust.types import TP
+
+from streams.engine.errors import Away, Fenced, StateMismatch
+from streams.engine.slot import Place, Record, Slot
+from streams.engine.stage import Stage
+from streams.engine.telemetry import log
+
+REOPEN_S: Final = (0.5, 1.0, 2.0, 5.0)
+JUMP: Final = 1_000
+"""Offsets: a larger gap between batches is checked against the log's start."""
+
+
+class Ownership:
+    """One task a slot. A slot is opened only when this process has that partition of every input."""
+
+    def __init__(self, place: Place, stage: Stage, fatal: Callable[[BaseException], None]) -> None:
+        self.consumer: Any = None
+        self._place = place
+        self._stage = stage
+        self._fatal = fatal
+        self._owned: set[int] = set()
+        self._lives: dict[int, asyncio.Task[None]] = {}
+        self._slots: dict[int, Slot] = {}
+
+    async def revoked(self) -> None:
+        """The group deals anew: hand out nothing more, let transactions end."""
+        for slot in self._slots.values():
+            slot.hold()
+        await asyncio.gather(*(slot.settle() for slot in self._slots.values()))
+
+    def assigned(self, tps: set[TP]) -> None:
+        """What was dealt to this process."""
+        topics: defaultdict[int, set[str]] = defaultdict(set)
+        for topic, partition in tps:
+            topics[partition].add(topic)
+        wanted = {self._place.prefix + topic for topic in self._place.inputs}
+        self._owned = {partition for partition, named in topics.items() if wanted <= named}
+        log.info("assigned", stage=self._stage.name, partitions=sorted(self._owned))
+        for partition, slot in self._slots.items():
+            slot.release() if partition in self._owned else slot.revoke()
+        for partition in sorted(self._owned):
+            life = self._lives.get(partition)
+            if life is None or life.done():
+                self._lives[partition] = asyncio.create_task(self._live(partition), name=f"slot {partition}")
+
+    async def _live(self, partition: int) -> None:
+        """One slot from assignment to revocation: reopened when the broker was away."""
+        failures = 0
+        while partition in self._owned:
+            slot = Slot(self._place, partition, self)
+            try:
+                await self._open(slot)
+                failures = 0
+                await self._stage.run(slot)
+            except Away as away:
+                pause = REOPEN_S[min(failures, len(REOPEN_S) - 1)]
+                failures += 1
+                log.warning("slot_reopens", stage=slot.stage, partition=partition, in_s=pause, why=str(away))
+                await asyncio.sleep(pause)
+            except Fenced as fenced:
+                if await self._still_ours(slot):
+                    self._fatal(fenced)
+                    return
+            except asyncio.CancelledError:
+                return
+            except Exception as unexpected:  # noqa: BLE001 # nothing may be skipped: the process ends, the log says why
+                self._fatal(unexpected)
+                return
+            finally:
+                self._slots.pop(partition, None)
+                await slot.close()
+
+    async def _still_ours(self, slot: Slot) -> bool:
+        """A revocation may be under way; what stays ours although we were fenced is an error."""
+        try:
+            async with asyncio.timeout(5):
+                await slot.revoked.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    async def _open(self, slot: Slot) -> None:
+        applied = await slot.open()
+        tps = {topic: TP(self._place.prefix + topic, slot.partition) for topic in self._place.inputs}
+        first = await self.consumer.earliest_offsets(*tps.values())
+        for topic, tp in tps.items():
+            start = slot.next.setdefault(topic, first[tp])
+            if start < first[tp]:
+                raise StateMismatch(
+                    f"{tp.topic} [{tp.partition}] begins at {first[tp]}, this stage stopped at {start}: "
+                    f"{first[tp] - start} records were deleted unread. Raise the topic's retention; to go on "
+                    "without them, reset the stage (`streams audit` names what is missing)."
+                )
+        if slot.partition not in self._owned:
+            return
+        self._slots[slot.partition] = slot
+        await self.consumer.seek_wait({tp: slot.next[topic] for topic, tp in tps.items()})
+        self.consumer.resume_partitions(set(tps.values()))
+        log.info("slot_open", stage=slot.stage, partition=slot.partition, restored=applied, next=slot.next)
+
+    def places(self, tps: set[TP]) -> dict[TP, int]:
+        """Where to read on in those of ``tps`` whose slots are open."""
+        found = {}
+        for tp in tps:
+            topic = self._logical(tp)
+            if (slot := self._slots.get(tp.partition)) is not None and topic in slot.next:
+                found[tp] = slot.next[topic]
+        return found
+
+    def readable(self, tps: set[TP]) -> set[TP]:
+        """Those of ``tps`` whose slot is open and can take records."""
+        return {
+            tp
+            for tp in tps
+            if (slot := self._slots.get(tp.partition)) is not None and slot.readable(self._logical(tp))
+        }
+
+    async def arrive(self, tp: TP, records: Sequence[Record]) -> None:
+        """Hand fetched records to their slot; without one they are fetched again later."""
+        slot = self._slots.get(tp.partition)
+        if slot is None:
+            return
+        topic = self._logical(tp)
+        gap = records[0].offset - slot.next.get(topic, 0)
+        if gap > JUMP and (start := (await self.consumer.earliest_offsets(tp))[tp]) > slot.next.get(topic, 0):
+            self._fatal(StateMismatch(f"{tp.topic} [{tp.partition}]: {gap} records before {start} were deleted unread"))
+            return
+        slot.arrive(topic, records)
+
+    def _logical(self, tp: TP) -> str:
+        topic: str = tp.topic
+        return topic.removeprefix(self._place.prefix)
+
+    def _tp(self, topic: str, partition: int) -> TP:
+        return TP(self._place.prefix + topic, partition)
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Read no further."""
+        self.consumer.pause_partitions({self._tp(topic, partition)})
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Read on."""
+        self.consumer.resume_partitions({self._tp(topic, partition)})
+
+    def committed(self, topic: str, partition: int, offset: int) -> None:
+        """Everything below is done: for lag displays."""
+        self.consumer.done(self._tp(topic, partition), offset)
+
+    def empty(self, topic: str, partition: int, position: int) -> bool:
+        """Whether nothing lies behind ``position``, from a fetch younger than a second."""
+        return bool(self.consumer.empty(self._tp(topic, partition), position))
+
+    async def stop(self) -> None:
+        """End every slot: transactions under way end, the rest is somebody else's."""
+        self._owned = set()
+        for slot in self._slots.values():
+            slot.hold()
+        await asyncio.gather(*(slot.settle() for slot in self._slots.values()))
+        for slot in list(self._slots.values()):
+            slot.revoke()
+        lives = list(self._lives.values())
+        _, late = await asyncio.wait(lives, timeout=2) if lives else (set(), set())
+        for life in late:
+            life.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

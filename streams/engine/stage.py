@@ -1,0 +1,55 @@
+"""What a stage is to the engine, and what the engine gives it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from streams.config import Config
+from streams.engine.control import ControlTail
+from streams.engine.outbox import Outbox
+from streams.engine.registry import Registry
+from streams.engine.slot import Batch, Slot
+from streams.engine.slots import Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every stage works with."""
+
+    config: Config
+    registry: Registry
+    slots: Slots
+    control: ControlTail
+
+
+class Stage(Protocol):
+    """One room's agent: it lives each slot that this process owns, from its assignment to its revocation."""
+
+    name: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]]
+    packed: ClassVar[bool]
+    """The changelog's form: packed where state only ages, keyed otherwise."""
+    schemas: ClassVar[tuple[str, ...]]
+    """Topics whose schemas it writes with."""
+
+    def __init__(self, context: Context) -> None: ...
+
+    async def run(self, slot: Slot) -> None:
+        """Take batches and commit outboxes until the slot's batches end."""
+
+    async def close(self) -> None:
+        """Let go of what is shared by the slots."""
+
+
+async def run_batches(slot: Slot, registry: Registry, step: Callable[[Batch, Slot], Outbox | None]) -> None:
+    """The life of a slot whose step needs nothing from outside: batch in, one transaction out.
+
+    Args:
+        slot: an open slot.
+        registry: learns schema ids that come up before the step reads them.
+        step: what one batch, or a tick, turns into; None where nothing changes.
+    """
+    async for batch in slot.batches():
+        await registry.learn(record.value for record in batch.records)
+        if (outbox := step(batch, slot)) is not None:
+            await slot.commit(outbox)

@@ -1,0 +1,105 @@
+"""A slot's state on local disk: RocksDB, always restorable from the changelog, so without a log of its own."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from time import time
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
+
+REFLECTS_KEY: Final = b"\x00reflects"
+"""Next changelog offset to apply and the wall clock, in the same write as the changes before it."""
+
+
+class Memory:
+    """One block cache and one write-buffer manager a process: memory does not grow with keys or slots."""
+
+    def __init__(self, cache_bytes: int = 64 << 20, buffer_bytes: int = 64 << 20) -> None:
+        self.cache = Cache(cache_bytes)
+        self.buffers = WriteBufferManager(buffer_bytes, allow_stall=False)
+
+    def options(self) -> Options:
+        """Options that share this memory."""
+        table = BlockBasedOptions()
+        table.set_block_cache(self.cache)
+        table.set_cache_index_and_filter_blocks(True)
+        table.set_bloom_filter(10, block_based=False)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_manager(self.buffers)
+        options.set_write_buffer_size(32 << 20)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_max_open_files(256)
+        options.set_keep_log_file_num(1)
+        return options
+
+
+class Store:
+    """Bytes to bytes, in key order. Writes are atomic; after a crash it is as of an earlier changelog offset."""
+
+    def __init__(self, path: Path, memory: Memory) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._db = Rdict(str(path), memory.options())
+        self._unlogged = WriteOptions()
+        self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign] # a property, whatever its stub says
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """Values in the order of the keys, None where there is none."""
+        if not keys:
+            return []
+        values: list[bytes | None] = self._db.get(keys)
+        return values
+
+    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin with ``prefix`` and their values in key order, from ``start`` on."""
+        for key, value in self._db.items(from_key=start or prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+    def write(self, changes: Iterable[tuple[bytes, bytes | None]], reflects: int) -> None:
+        """Apply changes in one atomic write; ``reflects`` is the next changelog offset to apply."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in changes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(REFLECTS_KEY, b"%d %d" % (reflects, time()))
+        self._db.write(batch, self._unlogged)
+
+    def reflects(self) -> tuple[int, int] | None:
+        """Next changelog offset to apply and when that was written, epoch seconds; None for an empty store."""
+        value = self.get(REFLECTS_KEY)
+        if value is None:
+            return None
+        offset, written_at = value.split()
+        return int(offset), int(written_at)
+
+    def drop_range(self, begin: bytes, end: bytes) -> None:
+        """Forget keys from ``begin`` up to but not including ``end``, without reading them."""
+        self._db.delete_range(begin, end, self._unlogged)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.drop_range(b"", b"\xff" * 64)
+
+    def close(self) -> None:
+        """Flush and let go of the folder."""
+        self._db.close()

@@ -1,0 +1,121 @@
+"""One librdkafka transaction a batch. Blocking: the slot calls it from a thread."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from streams.engine.errors import Away, Fenced
+
+TRANSACTION_TIMEOUT_MS: Final = 10_000
+"""A dead writer delays readers at most so long; the producer's delivery time-out lies below it."""
+
+FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+        KafkaError.TRANSACTION_COORDINATOR_FENCED,
+        KafkaError._STATE,
+    }
+)
+
+
+class Transactions:
+    """The producer of one slot. Its id fences whoever held the slot before."""
+
+    def __init__(self, client: dict[str, Any], transactional_id: str) -> None:
+        self.id = transactional_id
+        self._producer = Producer(
+            client
+            | {
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                "delivery.timeout.ms": 8_000,
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 262_144,
+            }
+        )
+
+    def begin(self, timeout_s: float = 30) -> None:
+        """Fence the former owner and end what it left open.
+
+        Raises:
+            Away: the broker did not answer in time.
+        """
+        self._insist(lambda: self._producer.init_transactions(timeout_s))
+
+    def write(self, records: list[tuple[str, list[dict[str, Any]]]], mark: dict[str, Any]) -> int:
+        """Write all records in one transaction: (full topic, records) pairs.
+
+        Args:
+            records: what to write; each record has key, value and partition.
+            mark: the record among them whose offset is wanted.
+
+        Returns:
+            The offset of ``mark``.
+
+        Raises:
+            Fenced: another process has taken over; nothing was written.
+            Away: the broker does not answer; nothing was written.
+        """
+        offsets: list[int] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                offsets.append(message.offset() or 0)
+
+        mark["callback"] = delivered
+        while True:
+            offsets.clear()
+            self._insist(self._producer.begin_transaction)
+            try:
+                for topic, batch in records:
+                    self._produce(topic, batch)
+                self._insist(lambda: self._producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000))
+            except _Aborted as aborted:
+                self._insist(lambda: self._producer.abort_transaction(TRANSACTION_TIMEOUT_MS / 1000))
+                if aborted.away:
+                    raise Away(f"the broker does not answer: {aborted}") from aborted
+                continue
+            return offsets[-1]
+
+    def _produce(self, topic: str, batch: list[dict[str, Any]]) -> None:
+        while (queued := self._producer.produce_batch(topic, batch)) < len(batch):
+            failed = [record for record in batch if "_error" in record]
+            first = failed[0].pop("_error")
+            if first.code() != KafkaError._QUEUE_FULL:
+                raise _Aborted(first)
+            batch = [record for record in failed if record.pop("_error", None) or True]
+            self._producer.poll(0.05 if queued else 0.5)
+
+    def _insist(self, call: Callable[[], Any]) -> None:
+        """Call until done; translate what librdkafka raises."""
+        for attempt in range(5):
+            try:
+                call()
+            except KafkaException as raised:
+                error: KafkaError = raised.args[0]
+                if error.txn_requires_abort():
+                    raise _Aborted(error) from raised
+                if error.fatal() or error.code() in FENCED:
+                    raise Fenced(f"{self.id}: {error.str()}") from raised
+                if not error.retriable() or attempt == 4:
+                    raise Away(f"the broker does not answer: {error.str()}") from raised
+            else:
+                return
+
+    def close(self) -> None:
+        """Drop what is queued and let go."""
+        self._producer.purge()
+        self._producer.close()
+
+
+class _Aborted(Exception):
+    """The open transaction must be aborted."""
+
+    def __init__(self, error: KafkaError) -> None:
+        super().__init__(error.str())
+        self.away = error.code() in {KafkaError._TIMED_OUT, KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT}

@@ -1,0 +1,162 @@
+"""One stage as one process: a Faust app with one agent, in one consumer group."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import faust
+from aiokafka.helpers import create_ssl_context
+
+from streams.config import Config
+from streams.engine.consumer import Assignor, BatchTransport
+from streams.engine.control import ControlTail
+from streams.engine.errors import EngineError
+from streams.engine.ownership import Ownership
+from streams.engine.registry import Registry
+from streams.engine.slot import Place
+from streams.engine.slots import Slots
+from streams.engine.stage import Context, Stage
+from streams.engine.store import Memory
+from streams.engine.telemetry import log, serve_admin
+
+SESSION_S = 10.0
+
+
+def connection(client: dict[str, Any]) -> dict[str, Any]:
+    """librdkafka's connection settings in aiokafka's words."""
+    protocol = str(client.get("security.protocol", "PLAINTEXT")).upper()
+    found: dict[str, Any] = {
+        "bootstrap_servers": str(client["bootstrap.servers"]).split(","),
+        "security_protocol": protocol,
+    }
+    if protocol.startswith("SASL"):
+        found["sasl_mechanism"] = client.get("sasl.mechanism", client.get("sasl.mechanisms"))
+        found["sasl_plain_username"] = client.get("sasl.username")
+        found["sasl_plain_password"] = client.get("sasl.password")
+    if protocol.endswith("SSL"):
+        found["ssl_context"] = create_ssl_context(
+            cafile=client.get("ssl.ca.location"),
+            certfile=client.get("ssl.certificate.location"),
+            keyfile=client.get("ssl.key.location"),
+            password=client.get("ssl.key.password"),
+        )
+    return found
+
+
+def lock_folder(data: Path, stage: str) -> tuple[Path, IO[str]]:
+    """The first folder DATA/STAGE/N that no other process holds, locked for this process's life."""
+    for number in range(1000):
+        folder = data / stage / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / "lock").open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+        else:
+            return folder, handle
+    raise EngineError(f"a thousand processes of {stage} hold folders in {data}")
+
+
+def application(config: Config, stage: Stage, ownership: Ownership) -> faust.App:
+    """Faust's app: group, assignment and one agent that hands batches to their slots."""
+    app = faust.App(
+        f"{config.prefix}{stage.name}",
+        broker="kafka://" + config.kafka.bootstrap.split(",")[0],
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 4,
+        broker_rebalance_timeout=30.0,
+        broker_request_timeout=30.0,
+        broker_commit_interval=1.0,
+        stream_buffer_maxsize=64,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        table_standby_replicas=0,
+        web_enabled=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        PartitionAssignor=Assignor,
+        datadir=str(config.data / "faust"),
+        logging_config=None,
+    )
+    app.transport = BatchTransport(app, connection(config.kafka.client()), ownership)
+    app.producer_transport = app.transport
+    topic = app.topic(*(config.prefix + name for name in stage.inputs), key_serializer="raw", value_serializer="raw")
+
+    @app.agent(topic, name=stage.name)
+    async def hand_out(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await ownership.arrive(event.message.tp, event.message.value)
+
+    return app
+
+
+async def run(config: Config, build: Callable[[Context], Stage]) -> int:
+    """Run the stage that ``build`` makes until SIGTERM or SIGINT.
+
+    Returns:
+        0 when told to stop; 1 when something ended it, which is in the log.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def end(why: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_result(why)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, None)
+    for chatty in ("faust", "mode", "aiokafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    registry = Registry.of(config)
+    control = ControlTail(config)
+    slots = await asyncio.to_thread(Slots.read, config)
+    stage = build(Context(config, registry, slots, control))
+    await registry.ready(*stage.schemas)
+    folder, lock = lock_folder(config.data, stage.name)
+    place = Place(
+        stage=stage.name,
+        inputs=stage.inputs,
+        prefix=config.prefix,
+        packed=stage.packed,
+        partitions=config.partitions if stage.name in ("dedupe", "route") else slots.count,
+        ledger_partitions=config.partitions,
+        client=config.kafka.client(),
+        folder=folder,
+        memory=Memory(),
+    )
+    ownership = Ownership(place, stage, end)
+    app = application(config, stage, ownership)
+    log.info("starting", stage=stage.name, pid=os.getpid(), folder=str(folder))
+    try:
+        async with control, serve_admin(config, stage.name):
+            await app.start()
+            watch = asyncio.create_task(_crashed(app, end))
+            why = await ended
+            watch.cancel()
+            await ownership.stop()
+            async with asyncio.timeout(5):
+                await app.stop()
+    except TimeoutError:
+        log.warning("slow_stop", stage=stage.name)
+    finally:
+        await stage.close()
+        lock.close()
+    if why is not None:
+        log.error("ended", stage=stage.name, error=type(why).__name__, why=str(why))
+        return 1
+    return 0
+
+
+async def _crashed(app: faust.App, end: Any) -> None:
+    """Faust keeps a crash to itself: end the process with it."""
+    while not app.crashed:
+        await asyncio.sleep(0.2)
+    end(app.crash_reason or EngineError("Faust stopped"))

@@ -1,0 +1,172 @@
+"""Feedback: Klaviyo's engagement reaches Segment, in order, in batches, once."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import islice
+from random import uniform
+from time import time
+from typing import ClassVar, Final, cast
+
+from streams.engine.errors import Unreadable
+from streams.engine.outbox import Outbox
+from streams.engine.slot import Batch, Record, Slot
+from streams.engine.stage import Context
+from streams.engine.telemetry import log
+from streams.feedback.sent import forgettable, remember, sent_key
+from streams.klaviyo.operation import Operation
+from streams.ledger.reasons import Outcome, Reason
+from streams.ledger.writer import Ledger, origin_of_unreadable
+from streams.segment.client import MAX_CALL_BYTES, Reply, SegmentClient, chunks
+
+STOPPED_PROBE_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 30.0
+FORGOTTEN_A_TICK: Final = 2000
+
+
+class Feedback:
+    """``segment.outbound`` → Segment. A batch is sent, then committed; what is sent twice has the same messageId."""
+
+    name: ClassVar[str] = "feedback"
+    inputs: ClassVar[tuple[str, ...]] = ("segment.outbound",)
+    packed: ClassVar[bool] = False
+    schemas: ClassVar[tuple[str, ...]] = ("segment.outbound", "outcomes", "dead.letters")
+
+    def __init__(self, context: Context) -> None:
+        self._accounts = context.config.accounts
+        self._registry = context.registry
+        self._control = context.control
+        self._operation = context.registry.codec("operation").decode
+        self._ledger = Ledger(context.registry, self.name)
+        self._client = SegmentClient(context.config.deliver.timeout_s)
+
+    async def run(self, slot: Slot) -> None:
+        """Live the accounts of one slot."""
+        async for batch in slot.batches():
+            await self._registry.learn(record.value for record in batch.records)
+            outbox = await self.step(batch, slot)
+            if outbox is not None:
+                await slot.commit(outbox)
+
+    async def close(self) -> None:
+        """End the session."""
+        await self._client.close()
+
+    async def step(self, batch: Batch, slot: Slot) -> Outbox | None:
+        """Send one batch of calls; a tick forgets what was sent long ago."""
+        outbox = Outbox()
+        if not batch.records:
+            for key in islice(forgettable(slot.store.scan(b"t"), int(time() * 1000)), FORGOTTEN_A_TICK):
+                outbox.delete(key)
+            return outbox if outbox.changes else None
+        last = None
+        for account, operations in self._new(batch, slot, outbox).items():
+            sizes = {id(operation): len(operation["payload"]) for operation in operations}
+            fit = [operation for operation in operations if sizes[id(operation)] <= MAX_CALL_BYTES]
+            for operation in operations:
+                if operation not in fit:
+                    self._refuse(outbox, operation, Reason.TOO_LARGE, f"{sizes[id(operation)]} bytes", None)
+            await self._send(account, fit, slot, outbox)
+            last = operations[-1]["origin"]["accepted_at"]
+        if slot.revoked.is_set():
+            return None
+        outbox.position(batch.topic, batch.records[-1].offset + 1, last)
+        return outbox
+
+    def _new(self, batch: Batch, slot: Slot, outbox: Outbox) -> dict[str, list[Operation]]:
+        """The batch's operations that Segment does not have, by account, in order."""
+        read: list[Operation] = []
+        for record in batch.records:
+            try:
+                read.append(cast("Operation", self._operation(record.value)))
+            except Unreadable as why:
+                self._unreadable(outbox, batch.topic, record, slot, why)
+        sent = slot.store.get_many([sent_key(operation["op_id"]) for operation in read])
+        new: dict[str, list[Operation]] = {}
+        seen: set[str] = set()
+        for operation, mark in zip(read, sent, strict=True):
+            if mark is not None or operation["op_id"] in seen:
+                self._say(outbox, operation, Outcome.DUPLICATE, Reason.SENT_BEFORE)
+            else:
+                new.setdefault(operation["account"], []).append(operation)
+            seen.add(operation["op_id"])
+        return new
+
+    async def _send(self, account: str, operations: list[Operation], slot: Slot, outbox: Outbox) -> None:
+        """Send in order; refused requests are halved until the calls that are refused alone are found."""
+        waiting = [(operations[: len(operations)])] if operations else []
+        for chunk in chunks([operation["payload"] for operation in operations]):
+            waiting.append(waiting[0][: len(chunk)])
+            waiting[0] = waiting[0][len(chunk) :]
+        waiting = [part for part in waiting if part]
+        while waiting and not slot.revoked.is_set():
+            part = waiting.pop(0)
+            reply = await self._until_answered(account, part, slot)
+            if reply is None:
+                return
+            if reply.verdict == "accepted":
+                for operation in part:
+                    self._say(outbox, operation, Outcome.DELIVERED, Reason.ACCEPTED)
+                    for key, value in remember(operation["op_id"], int(time() * 1000)):
+                        outbox.put(key, value)
+            elif len(part) > 1:
+                waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
+            else:
+                self._refuse(outbox, part[0], Reason.REJECTED, f"Segment answered {reply.status}", reply)
+
+    async def _until_answered(self, account: str, part: Sequence[Operation], slot: Slot) -> Reply | None:
+        """Accepted or rejected, however long it takes; None when the slot is revoked before that."""
+        side = self._accounts[account].segment
+        tries = 0
+        while not slot.revoked.is_set():
+            if side is not None and self._control.paused(account, "feedback") is None:
+                calls = [operation["payload"] for operation in part]
+                reply = await self._client.send(side.url, side.write_key.get_secret_value(), calls)
+                if reply.verdict in ("accepted", "rejected"):
+                    return reply
+                pause = STOPPED_PROBE_S if reply.verdict == "stopped" else uniform(0, min(2**tries * 0.2, LONGEST_PAUSE_S))
+                level = log.error if reply.verdict == "stopped" else log.warning
+                level("segment_waits", account=account, status=reply.status, again_in_s=round(pause, 1), body=reply.body[:200])
+                pause = max(pause, reply.retry_after_s or 0)
+                tries += 1
+            else:
+                pause = 1.0
+            try:
+                async with asyncio.timeout(pause):
+                    await slot.revoked.wait()
+            except TimeoutError:
+                pass
+        return None
+
+    def _say(self, outbox: Outbox, operation: Operation, became: Outcome, reason: Reason) -> None:
+        outbox.outcome(
+            self._ledger.outcome(
+                operation["origin"],
+                operation["event_id"],
+                became,
+                reason,
+                account=operation["account"],
+                delivery_id=operation["op_id"],
+            )
+        )
+
+    def _refuse(
+        self, outbox: Outbox, operation: Operation, reason: Reason, detail: str, reply: Reply | None
+    ) -> None:
+        outbox.dead_letter(
+            self._ledger.dead_letter(
+                operation["origin"],
+                operation["event_id"],
+                reason,
+                detail,
+                operation["payload"],
+                account=operation["account"],
+                lane="feedback",
+                delivery_id=operation["op_id"],
+                attempts=1,
+                reply=None if reply is None else {"status": reply.status, "body": reply.body},
+            )
+        )
+
+    def _unreadable(self, outbox: Outbox, topic: str, record: Record, slot: Slot, why: Unreadable) -> None:
+        origin = origin_of_unreadable(topic, slot.partition, record)
+        outbox.dead_letter(self._ledger.dead_letter(origin, "", Reason.UNREADABLE, str(why), record.value))

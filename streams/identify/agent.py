@@ -1,0 +1,224 @@
+"""Identify: one writer per space says who each event belongs to, in one order."""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, ClassVar, Final, cast
+
+from streams.engine.errors import Unreadable
+from streams.engine.outbox import Outbox
+from streams.engine.partition import partition_of
+from streams.engine.slot import Batch, Record, Slot
+from streams.engine.stage import Context, run_batches
+from streams.identify import holds
+from streams.identify.people import Person, Pointer, View
+from streams.identify.resolve import Policy, Shown, create_anonymous, keys_of, resolve, shown
+from streams.ledger.reasons import Outcome, Reason
+from streams.ledger.writer import Ledger, origin_of_unreadable
+from streams.segment.envelope import Engagement, Identity, Origin, Profile
+from streams.segment.identifiers import normal_email
+
+EXPIRED_A_TICK: Final = 2000
+
+Wanted = Callable[[str, str | None], bool]
+"""Whether some rule could want an event of this type and name: nothing else is worth holding."""
+
+
+class Identify:
+    """``segment.unique`` and ``klaviyo.engagement`` → ``profile.events``."""
+
+    name: ClassVar[str] = "identify"
+    inputs: ClassVar[tuple[str, ...]] = ("segment.unique", "klaviyo.engagement")
+    packed: ClassVar[bool] = False
+    schemas: ClassVar[tuple[str, ...]] = (
+        "segment.events",
+        "segment.unique",
+        "klaviyo.engagement",
+        "profile.events",
+        "outcomes",
+        "dead.letters",
+    )
+
+    def __init__(self, context: Context, wanted: Wanted) -> None:
+        identity = context.config.identity
+        self._registry = context.registry
+        self._partitions = context.config.partitions
+        self._policy = Policy(
+            merge_on_phone=identity.merge_on_phone,
+            blocked=frozenset(value.lower() for value in identity.blocked),
+            shared_device_people=identity.shared_device_people,
+            max_user_ids=identity.max_user_ids,
+            default_country=identity.default_country,
+        )
+        self._wanted = wanted
+        self._anonymous = identity.anonymous
+        self._hold_ms = int(identity.hold_hours * holds.HOUR_MS)
+        self._hold_each = identity.hold_each
+        self._late_ms = int(identity.late_hours * holds.HOUR_MS)
+        self._unique = context.registry.codec("unique").decode
+        self._identity = context.registry.codec("envelope").prefix(upto="trace_id")
+        self._engagement = context.registry.codec("engagement").prefix(upto="time")
+        self._forward = context.registry.codec("profile_event").encode
+        self._ledger = Ledger(context.registry, self.name)
+
+    async def run(self, slot: Slot) -> None:
+        """Live one space."""
+        await run_batches(slot, self._registry, self.step)
+
+    async def close(self) -> None:
+        """Nothing is shared."""
+
+    def step(self, batch: Batch, slot: Slot) -> Outbox | None:
+        """One batch of either input, or a tick, which lets what was held for too long go."""
+        if not batch.records:
+            return self._expire(slot)
+        outbox = Outbox()
+        take = self._events if batch.topic.startswith("segment.") else self._engagements
+        last = take(batch, slot, outbox)
+        outbox.position(batch.topic, batch.records[-1].offset + 1, last)
+        return outbox
+
+    def _events(self, batch: Batch, slot: Slot, outbox: Outbox) -> int | None:
+        events: list[tuple[Record, Origin, bytes, Identity, Shown]] = []
+        for record in batch.records:
+            try:
+                unique = self._unique(record.value)
+                identity = cast("Identity", self._identity(unique["event"]))
+            except Unreadable as why:
+                self._refuse(outbox, record, slot.partition, why, line=batch.topic)
+                continue
+            events.append((record, unique["origin"], unique["event"], identity, shown(identity, self._policy)))
+        view = self._view(slot, [seen for *_, seen in events])
+        for record, origin, event, identity, seen in events:
+            person = resolve(identity, seen, record.offset, view, self._policy)
+            if person is None:
+                person = self._unknown(identity, seen, record, origin, view, outbox)
+            if person is not None:
+                self._release(identity, seen, person, view, slot, outbox)
+                self._send(outbox, origin, person.profile(), event, late=False)
+        outbox.changes.update(view.changes())
+        return events[-1][1]["accepted_at"] if events else None
+
+    def _view(self, slot: Slot, everybody: list[Shown]) -> View:
+        """Read what the batch will touch in two reads: who owns the identifiers, then those people."""
+        view = View(slot.store.get)
+        keys = list(dict.fromkeys(key for seen in everybody for key in keys_of(seen, self._policy)))
+        values = slot.store.get_many(keys)
+        view.foresee(keys, values)
+        people = {b"p" + owner for owner in view.owners.values() if owner}
+        people |= {b"p" + person for person in view.pointed() if person}
+        ordered = list(people)
+        view.foresee(ordered, slot.store.get_many(ordered))
+        return view
+
+    def _unknown(
+        self, event: Identity, seen: Shown, record: Record, origin: Origin, view: View, outbox: Outbox
+    ) -> Person | None:
+        """Nobody is known for the event: hold it, make somebody, or let it go, each with its outcome."""
+        if seen.anonymous_id is None:
+            detail = f"no usable identifier: userId {event['user_id']!r}, email {event['email']!r}"
+            letter = self._ledger.dead_letter(
+                origin, event["event_id"], Reason.NO_IDENTIFIER, detail, record.value
+            )
+            outbox.dead_letter(letter)
+            return None
+        if self._anonymous == "send":
+            at = min(event["time"], event["accepted_at"])
+            return create_anonymous(seen.anonymous_id, record.offset, at, event["event_id"], view)
+        pointer = view.pointer(seen.anonymous_id)
+        outcome, reason = self._fate(event, pointer)
+        if outcome is Outcome.HELD:
+            for key, value in holds.hold(seen.anonymous_id, pointer, event["accepted_at"], record.value):
+                outbox.put(key, value)
+            view.touch_pointer(seen.anonymous_id)
+        outbox.outcome(self._ledger.outcome(origin, event["event_id"], outcome, reason))
+        return None
+
+    def _fate(self, event: Identity, pointer: Pointer) -> tuple[Outcome, Reason]:
+        if self._anonymous == "drop":
+            return Outcome.FILTERED, Reason.ANONYMOUS
+        if not self._wanted(event["type"], event["name"]):
+            return Outcome.FILTERED, Reason.NOT_WANTED
+        if pointer.held_to - pointer.held_from >= self._hold_each:
+            return Outcome.FILTERED, Reason.HOLD_FULL
+        return Outcome.HELD, Reason.ANONYMOUS
+
+    def _release(
+        self, event: Identity, seen: Shown, person: Person, view: View, slot: Slot, outbox: Outbox
+    ) -> None:
+        """Somebody is known now: what was held for the anonymous id goes first, in order."""
+        if seen.anonymous_id is None:
+            return
+        pointer = view.pointer(seen.anonymous_id)
+        if pointer.held_from == pointer.held_to or pointer.person != person.id:
+            return
+        keys = holds.held_keys(seen.anonymous_id, pointer)
+        found = [outbox.changes.get(k) or s for k, s in zip(keys, slot.store.get_many(keys), strict=True)]
+        for accepted_at, record, gone in holds.release(seen.anonymous_id, pointer, found):
+            unique = self._unique(record)
+            late = event["accepted_at"] - accepted_at > self._late_ms
+            self._send(outbox, unique["origin"], person.profile(), unique["event"], late=late)
+            for key in gone:
+                outbox.delete(key)
+        view.touch_pointer(seen.anonymous_id)
+
+    def _expire(self, slot: Slot) -> Outbox | None:
+        outbox = Outbox()
+        before = slot.clock - self._hold_ms
+        for key, _ in islice(slot.store.scan(b"x"), EXPIRED_A_TICK):
+            accepted_at, number, anonymous_id = holds.parse_expiry(key)
+            if accepted_at >= before:
+                break
+            held = holds.held_key(anonymous_id, number)
+            if (value := slot.store.get(held)) is not None:
+                unique = self._unique(value[8:])
+                event_id = self._identity(unique["event"])["event_id"]
+                outbox.outcome(
+                    self._ledger.outcome(unique["origin"], event_id, Outcome.EXPIRED, Reason.HOLD_EXPIRED)
+                )
+                outbox.delete(held)
+            outbox.delete(key)
+        return outbox if outbox.changes else None
+
+    def _engagements(self, batch: Batch, slot: Slot, outbox: Outbox) -> int | None:
+        view = View(slot.store.get)
+        last = None
+        for record in batch.records:
+            try:
+                engagement = cast("Engagement", self._engagement(record.value))
+            except Unreadable as why:
+                self._refuse(outbox, record, slot.partition, why, line="engagement")
+                continue
+            last = engagement["accepted_at"]
+            origin = Origin(
+                line="engagement",
+                space=engagement["space"],
+                partition=slot.partition,
+                offset=record.offset,
+                accepted_at=last,
+                replay=None,
+            )
+            self._send(outbox, origin, _known(engagement, view), record.value, late=False)
+        return last
+
+    def _send(self, outbox: Outbox, origin: Origin, profile: Profile, event: bytes, *, late: bool) -> None:
+        key = (profile["id"] or profile["email"] or "").encode()
+        value = self._forward({"origin": origin, "profile": profile, "late": late, "event": event})
+        outbox.send("profile.events", partition_of(key, self._partitions), key, value)
+
+    def _refuse(
+        self, outbox: Outbox, record: Record, partition: int, why: Unreadable, line: str
+    ) -> None:
+        origin = origin_of_unreadable(line, partition, record)
+        outbox.dead_letter(self._ledger.dead_letter(origin, "", Reason.UNREADABLE, str(why), record.value))
+
+
+def _known(engagement: Engagement, view: View) -> Profile:
+    """Whose engagement it is: whom the line knows, else what Klaviyo says of the profile. Creates nobody."""
+    email = normal_email(engagement["email"]) if engagement["email"] else None
+    named: dict[str, Any] = {"u:": engagement["external_id"], "e:": email}
+    for kind, value in named.items():
+        if value and (person := view.owner(kind + value)) is not None:
+            return person.profile()
+    return Profile(
+        id="", email=email, phone=engagement["phone"], user_id=engagement["external_id"], anonymous_ids=[]
+    )

@@ -1,0 +1,104 @@
+"""Route: rules turn an event into operations for each account of its space. It keeps no state."""
+
+from typing import ClassVar, cast
+
+import orjson
+
+from streams.engine.errors import Unreadable
+from streams.engine.outbox import Outbox
+from streams.engine.slot import Batch, Record, Slot
+from streams.engine.stage import Context, run_batches
+from streams.ledger.reasons import Outcome, Reason
+from streams.ledger.writer import Ledger, origin_of_unreadable
+from streams.route.engagement import engagement_call
+from streams.route.rules import Router, Routed, compile_rules
+from streams.segment.envelope import Engagement, Envelope, ProfileEvent
+
+
+class Route:
+    """``profile.events`` → ``klaviyo.*`` and ``segment.outbound``."""
+
+    name: ClassVar[str] = "route"
+    inputs: ClassVar[tuple[str, ...]] = ("profile.events",)
+    packed: ClassVar[bool] = False
+    schemas: ClassVar[tuple[str, ...]] = (
+        "segment.events",
+        "klaviyo.engagement",
+        "profile.events",
+        "klaviyo.events",
+        "outcomes",
+        "dead.letters",
+    )
+
+    def __init__(self, context: Context) -> None:
+        codec = context.registry.codec
+        self._config = context.config
+        self._registry = context.registry
+        self._slots = context.slots
+        self._router: Router = compile_rules(context.config)
+        self._profile_event = codec("profile_event").decode
+        self._envelope = codec("envelope").decode
+        self._engagement = codec("engagement").decode
+        self._operation = codec("operation").encode
+        self._ledger = Ledger(context.registry, self.name)
+
+    async def run(self, slot: Slot) -> None:
+        """Live one partition."""
+        await run_batches(slot, self._registry, self.step)
+
+    async def close(self) -> None:
+        """Nothing is shared."""
+
+    def step(self, batch: Batch, slot: Slot) -> Outbox | None:
+        """One batch: each event to its operations, or to the rule that keeps it back."""
+        if not batch.records:
+            return None
+        outbox = Outbox()
+        last = None
+        for record in batch.records:
+            try:
+                found = cast("ProfileEvent", self._profile_event(record.value))
+                self._one(found, record, outbox)
+                last = found["origin"]["accepted_at"]
+            except Unreadable as why:
+                origin = origin_of_unreadable(batch.topic, slot.partition, record)
+                letter = self._ledger.dead_letter(origin, "", Reason.UNREADABLE, str(why), record.value)
+                outbox.dead_letter(letter)
+        outbox.position(batch.topic, batch.records[-1].offset + 1, last)
+        return outbox
+
+    def _one(self, found: ProfileEvent, record: Record, outbox: Outbox) -> None:
+        if found["origin"]["line"] == "engagement":
+            engagement = cast("Engagement", self._engagement(found["event"]))
+            event_id, routed = engagement["event_id"], self._back(engagement, found)
+        else:
+            envelope = cast("Envelope", self._envelope(found["event"]))
+            message = orjson.loads(envelope["body"])
+            event_id = envelope["event_id"]
+            routed = self._router.route(message, envelope, found["profile"], found["origin"], found["late"])
+        self._write(found, event_id, routed, record, outbox)
+
+    def _back(self, engagement: Engagement, found: ProfileEvent) -> Routed:
+        answer = engagement_call(self._config, engagement, found["profile"], found["origin"])
+        if isinstance(answer, str):
+            return Routed(operations=[], filtered=answer, refusals=[], unmapped=[], matched=[])
+        routed = [("segment.outbound", answer["account"], answer)]
+        return Routed(operations=routed, filtered=None, refusals=[], unmapped=[], matched=[])
+
+    def _write(
+        self, found: ProfileEvent, event_id: str, routed: Routed, record: Record, outbox: Outbox
+    ) -> None:
+        origin = found["origin"]
+        for topic, account, operation in routed.operations:
+            key = f"{account}\0{operation['profile']['id']}".encode()
+            outbox.send(topic, self._slots.account(account), key, self._operation(operation))
+        for account, reason, detail in routed.refusals:
+            letter = self._ledger.dead_letter(
+                origin, event_id, Reason(reason), detail, record.value, account=account
+            )
+            outbox.dead_letter(letter)
+        if routed.operations:
+            ids = [operation["op_id"] for _, _, operation in routed.operations]
+            outbox.outcome(self._ledger.outcome(origin, event_id, Outcome.ROUTED, None, deliveries=ids))
+        elif not routed.refusals:
+            outbox.outcome(self._ledger.outcome(origin, event_id, Outcome.FILTERED, routed.filtered))

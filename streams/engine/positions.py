@@ -40,7 +40,7 @@ Positions = dict[int, dict[str, Passed]]
 
 
 def positions(reader: Reader, prefix: str, stage: str) -> Positions:
-    """The stage's last committed positions; a partition that was never worked on is not in it. Raises Away."""
+    """The stage's last committed positions; a partition never worked on is not in it. Raises Away."""
     name = full(prefix, changelog(stage))
     places = reader.places([name])
     ends = reader.stable(places)
@@ -52,7 +52,7 @@ def positions(reader: Reader, prefix: str, stage: str) -> Positions:
         ranges = [Range(*place, max(starts[place], ends[place] - look), ends[place]) for place in left]
         for batch in reader.read(ranges):
             for message in batch:
-                value = position(message.key(), message.value(), packed=stage == "dedupe")
+                value = position(message.key(), message.value())
                 if value is not None:
                     found[message.partition() or 0] = {t: Passed.of(p) for t, p in value.items()}
         left = {p for p in left if p[1] not in found and ends[p] - look > starts[p]}

@@ -31,7 +31,7 @@ class _Child:
 
 
 def supervise(commands: Mapping[str, Sequence[str]], pipe_variable: str) -> int:
-    """Run the commands until SIGTERM or SIGINT; a child that ends is started again after a pause that doubles.
+    """Run the commands until SIGTERM or SIGINT; one that ends starts again after a pause that doubles.
 
     Args:
         commands: name → command.

@@ -1,0 +1,60 @@
+"""The command line's root: which commands there are, and what each end means as an exit code.
+
+0 done · 1 the answer is no · 2 wrong usage or configuration · 3 something needed is away · 130 interrupted.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from streams import __version__
+from streams.commands import configuration, lanes, ledger, line, local, setup
+from streams.engine.errors import Away, EngineError
+
+NO, WRONG, AWAY = 1, 2, 3
+
+app = typer.Typer(
+    name="streams",
+    help="Segment to Kafka to Klaviyo and back: every event kept, delivered once, in order.",
+    epilog="Example: streams dev",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for room in (local, line, setup, configuration, lanes, ledger):
+    room.add_to(app)
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Only ``--version`` belongs to no command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and end the process with its exit code."""
+    try:
+        app(arguments)
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        typer.echo(f"streams: {error}", err=True)
+        sys.exit(code)
+
+
+def exit_code(error: Exception) -> int | None:
+    """What an error means to the caller; None = it is a mistake of ours and shows its traceback."""
+    if isinstance(error, EngineError):
+        return AWAY if isinstance(error, Away) else WRONG
+    # named, not imported: their rooms are slow to load, and only some commands need them
+    names = {each.__name__ for each in type(error).__mro__}
+    if "ConfigError" in names:
+        return WRONG
+    return AWAY if "StackUnavailable" in names else None

@@ -1,0 +1,93 @@
+"""``streams audit`` and ``dead-letters``: what became of each event."""
+
+from typing import Annotated
+
+import typer
+
+from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, say, settings
+
+Reason = Annotated[str | None, typer.Option("--reason", help="Only this reason.")]
+Lane = Annotated[str | None, typer.Option("--lane", help="Only this lane.")]
+AccountName = Annotated[str | None, typer.Option("--account", help="Only this account.")]
+Stage = Annotated[str | None, typer.Option("--stage", help="Only those this stage refused.")]
+Since = Annotated[
+    str | None, typer.Option("--since", help="Only later ones: ISO 8601, or an age such as 2h.")
+]
+Event = Annotated[str | None, typer.Option("--event", help="Only this event id.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("audit", epilog="Example: streams audit --json --wait 30")(audit)
+    group = typer.Typer(help="What could not go on, with its untouched bytes and why.", no_args_is_help=True)
+    group.command("list", epilog="Example: streams dead-letters list --reason rejected --since 2h --json")(
+        list_dead_letters
+    )
+    group.command("show", epilog="Example: streams dead-letters show 3-1042")(show)
+    app.add_typer(group, name="dead-letters")
+
+
+def audit(
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until nothing is in flight.")] = 0,
+    config: ConfigFile = FILE,
+    as_json: Json = False,
+) -> None:
+    """Account for every accepted event; exit 1 if one is missing, 3 if that could not be told."""
+    from streams.ledger import audit as room
+
+    report = room.audit(settings(config), wait)
+    if as_json:
+        put_json(report.document())
+    else:
+        from streams.ledger.summary import summary
+
+        typer.echo(summary(report.document()))
+    if report.missing:
+        raise typer.Exit(1)
+
+
+def list_dead_letters(  # noqa: PLR0917 - options, given by name
+    reason: Reason = None,
+    lane: Lane = None,
+    account: AccountName = None,
+    stage: Stage = None,
+    since: Since = None,
+    event: Event = None,
+    config: ConfigFile = FILE,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, oldest first in each partition; --json has one a line, bytes in base64."""
+    from streams.ledger.dead_letters import Filters, listing, since_ms
+
+    values = settings(config)
+    try:
+        after = since_ms(since) if since else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
+    letters = listing(values, Filters(reason, lane, account, stage, after, event))
+    if as_json:
+        for letter in letters:
+            put_json(letter)
+    else:
+        put_table(["id", "stage", "account", "lane", "reason", "event_id", "detail"], letters)
+
+
+def show(
+    which: Annotated[str, typer.Argument(metavar="ID", help="As listed: PARTITION-OFFSET.")],
+    config: ConfigFile = FILE,
+    as_json: Json = False,
+) -> None:
+    """Show one dead letter; exit 1 if there is none of this id."""
+    from streams.ledger.dead_letters import readable, show
+
+    try:
+        letter = show(settings(config), which)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if letter is None:
+        say(f"no dead letter {which}")
+        raise typer.Exit(1)
+    if as_json:
+        put_json(letter)
+    else:
+        typer.echo(readable(letter))

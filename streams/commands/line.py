@@ -1,0 +1,88 @@
+"""``streams gateway`` and ``worker``: the processes of the line."""
+
+import os
+import signal
+import sys
+import threading
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.commands.options import FILE, ConfigFile, put_ready, settings, start_logging
+
+PARENT = "STREAMS_PARENT_PIPE"
+"""Number of the pipe that closes when the parent ends, however it ends."""
+
+
+class StageName(StrEnum):
+    """The stages in the order of the line."""
+
+    DEDUPE = "dedupe"
+    IDENTIFY = "identify"
+    ROUTE = "route"
+    DELIVER = "deliver"
+    FEEDBACK = "feedback"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("gateway", epilog="Example: streams gateway --config pipeline.yaml")(gateway)
+    app.command("worker", epilog="Example: streams worker dedupe identify")(worker)
+
+
+def gateway(
+    reuse_port: Annotated[bool, typer.Option("--reuse-port", help="Share the port with others.")] = False,
+    config: ConfigFile = FILE,
+) -> None:
+    """Accept Segment's and Klaviyo's events; prints READY and the URLs when the ports answer."""
+    import uvloop
+
+    from streams.gateway import server
+
+    start_logging("gateway")
+    values = settings(config)
+    _end_with_parent()
+    uvloop.run(server.run(values, ready=put_ready, reuse_port=reuse_port))
+
+
+def worker(
+    stages: Annotated[list[StageName] | None, typer.Argument(help="All, if none is named.")] = None,
+    config: ConfigFile = FILE,
+) -> None:
+    """Run stages: one in this process, several as child processes that are restarted when they end."""
+    named = stages or list(StageName)
+    values = settings(config)
+    start_logging(named[0] if len(named) == 1 else "worker")
+    _end_with_parent()
+    if len(named) > 1:
+        from streams.engine.supervisor import supervise
+
+        raise typer.Exit(supervise({stage.value: _command(stage, config) for stage in named}, PARENT))
+    from functools import partial
+
+    import uvloop
+
+    from streams import wiring
+    from streams.engine.worker import run
+
+    raise typer.Exit(uvloop.run(run(values, partial(wiring.build, named[0].value))))
+
+
+def _command(stage: StageName, config: Path) -> list[str]:
+    return [sys.executable, "-m", "streams", "worker", stage.value, "--config", str(config)]
+
+
+def _end_with_parent() -> None:
+    """If a parent gave us a pipe, end when it closes: the kernel closes it at kill -9, too."""
+    number = os.environ.pop(PARENT, None)
+    if number is None:
+        return
+
+    def wait(pipe: int) -> None:
+        while os.read(pipe, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, args=(int(number),), name="parent", daemon=True).start()

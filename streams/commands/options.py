@@ -1,0 +1,69 @@
+"""Options that many commands share, and how they print."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.config import Config
+
+FILE = Path("pipeline.yaml")
+ConfigFile = Annotated[Path, typer.Option("--config", help="The pipeline's file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def settings(file: Path) -> "Config":
+    """The checked configuration. Raises ConfigError."""
+    from streams.config import load
+
+    return load(file, os.environ)
+
+
+def start_logging(stage: str) -> None:
+    """Log lines go to stderr from now on; ``STREAMS_LOG`` is the least level that shows."""
+    from streams.engine.telemetry import setup_logging
+
+    setup_logging(stage, level=os.environ.get("STREAMS_LOG", "INFO"))
+
+
+def say(text: str) -> None:
+    """Progress, on stderr: results alone are on stdout."""
+    typer.echo(text, err=True)
+
+
+def put_json(value: Any) -> None:
+    """One JSON value on one line."""
+    typer.echo(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def put_ready(value: Mapping[str, Any]) -> None:
+    """The line that tells whoever started us that everything answers."""
+    typer.echo("READY " + json.dumps(value))
+    sys.stdout.flush()
+
+
+def put_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Rows under their columns; colours only for a person, never with NO_COLOR."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+
+
+def answer(problems: Sequence[str], well: str, as_json: bool) -> None:
+    """Problems and exit code 1, or that all is well."""
+    if as_json:
+        put_json({"problems": list(problems)})
+    else:
+        typer.echo("\n".join(problems) or well)
+    if problems:
+        raise typer.Exit(1)

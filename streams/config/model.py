@@ -16,11 +16,11 @@ from streams.config.sections import (
     Gateway,
     Identity,
     Kafka,
-    Names,
     Registry,
     Section,
     Url,
 )
+from streams.config.texts import Names
 
 NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME, examples=["acme"])]

@@ -2,13 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from streams.config.fql import Condition
-from streams.config.fql_syntax import FqlError
-from streams.config.paths import PathError, compile_path
-from streams.config.sections import Names, Section, listed
+from streams.config.sections import Section
+from streams.config.texts import Fql, Names, Paths, listed
 
 Do = Literal[
     "profile",
@@ -28,27 +26,6 @@ IDENTIFIERS = ("email", "phone_number", "external_id", "anonymous_id", "id")
 """Fields of a profile that identity gives, never a rule."""
 
 
-def _condition(text: str) -> str:
-    try:
-        Condition(text)
-    except FqlError as error:
-        place = {"line": error.line, "column": error.column, "write": error.write}
-        message = f"{error.message}\n{error.caret}"
-        raise PydanticCustomError("fql", "{said}", {**place, "said": message}) from None
-    return text
-
-
-def _path(text: str) -> str:
-    try:
-        compile_path(text)
-    except PathError as error:
-        write = "$.properties.total" if text.startswith("$") else f"$.{text.lstrip('.')}"
-        raise PydanticCustomError("jsonpath", "{said}", {"said": str(error), "write": write}) from None
-    return text
-
-
-Paths = Annotated[tuple[Annotated[str, AfterValidator(_path)], ...], BeforeValidator(listed)]
-Fql = Annotated[str, AfterValidator(_condition), Field(description="Segment's filter query language")]
 Channel = Literal["email", "sms", "whatsapp", "push"]
 
 
@@ -122,9 +99,9 @@ class Rule(Section):
 
     @field_validator("fields", "rename", mode="before")
     @classmethod
-    def _no_identifiers(cls, fields: Any) -> Any:
-        targets = (*fields, *fields.values()) if isinstance(fields, dict) else ()
-        for target in targets:
+    def _no_identifiers(cls, fields: Any, info: ValidationInfo) -> Any:
+        given = fields if isinstance(fields, dict) else {}
+        for target in given.values() if info.field_name == "rename" else given:
             if isinstance(target, str) and target in IDENTIFIERS:
                 said = f"{target} comes from identity, not from a rule"
                 write = f"properties.{target}"

@@ -2,21 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from streams.config.secret import Secret
+from streams.config.texts import JsonPath, Names
 
 STRICT = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
 
-def listed(value: Any) -> Any:
-    """A single string where a list may stand."""
-    return (value,) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://host:port"])]
 
 
@@ -108,8 +103,8 @@ class Engagement(Section):
         "event:klaviyo.received_email",
     )
     """Klaviyo's webhook topics, ``*`` allowed."""
-    properties: dict[str, str] = Field(default_factory=dict)
-    """Further properties of the Segment call: name → path in Klaviyo's event."""
+    properties: dict[str, JsonPath] = Field(default_factory=dict)
+    """Further properties of the Segment call: name → JSONPath in Klaviyo's event resource."""
 
 
 class Gateway(Section):

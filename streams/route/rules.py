@@ -1,0 +1,208 @@
+"""Rules applied: one message and its person in, operations for the accounts of the space out."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from streams.config import Config
+from streams.config.fql import Condition
+from streams.config.rule import Rule
+from streams.klaviyo.operation import FAMILIES, Operation, op_id
+from streams.ledger.reasons import Reason
+from streams.route.events import EventRule, compile_event, payload
+from streams.route.fields import Getter, compile_field
+from streams.route.formats import text
+from streams.route.others import OtherRule, compile_other
+from streams.route.profiles import ProfileRule, compile_profile
+from streams.segment.envelope import Envelope, Origin, Profile
+from streams.segment.message import came_from_klaviyo, refused_by_sender
+
+_REMEMBERED = 4096
+"""Type and name pairs whose rules are known by heart; more than that are looked up anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An operation to be, the same for every account: kind, what its id is made of, its payload."""
+
+    kind: str
+    target: str
+    key: str
+    occurrence: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule ready to run."""
+
+    name: str
+    condition: Condition
+    accounts: frozenset[str] | None
+    key: Getter | None
+    do: EventRule | ProfileRule | OtherRule
+    kind: str
+
+
+@dataclass(slots=True)
+class Routed:
+    """What became of a message: operations, or the reason why there are none, and all that was left out."""
+
+    operations: list[tuple[str, str, Operation]] = field(default_factory=list)
+    """Topic, account, operation."""
+    filtered: str | None = None
+    refusals: list[tuple[str, str, str]] = field(default_factory=list)
+    """Account, reason, detail: matched a rule, but can't be sent as it says."""
+    unmapped: list[str] = field(default_factory=list)
+    """Fields that had a value that could not be used where it belongs."""
+    matched: list[str] = field(default_factory=list)
+    """Names of the rules whose condition held, in the order of the file."""
+    same_as: list[tuple[str, str]] = field(default_factory=list)
+    """Account and ``same_as:RULE``: an operation that RULE, earlier in the file, had made already."""
+
+
+def compile_rules(config: Config) -> "Router":
+    """The configuration's rules, ready to run."""
+    rules = tuple(_compile(rule) for rule in config.rules)
+    return Router(rules, {space: config.accounts_of(space) for space in config.spaces})
+
+
+def _compile(rule: Rule) -> CompiledRule:
+    do: EventRule | ProfileRule | OtherRule
+    if rule.do == "event":
+        do = compile_event(rule)
+    elif rule.do == "profile":
+        do = compile_profile(rule)
+    else:
+        do = compile_other(rule)
+    return CompiledRule(
+        name=rule.name,
+        condition=Condition(rule.when),
+        accounts=frozenset(rule.accounts) if rule.accounts is not None else None,
+        key=compile_field(rule.key) if rule.key else None,
+        do=do,
+        kind=rule.do,
+    )
+
+
+class Router:
+    """All rules of a configuration. Pure but for a memory of which rules a type and name can match."""
+
+    def __init__(self, rules: tuple[CompiledRule, ...], accounts: Mapping[str, tuple[str, ...]]) -> None:
+        self._rules = rules
+        self._accounts = accounts
+        self._known: dict[tuple[str, str | None], tuple[CompiledRule, ...]] = {}
+
+    def wanted(self, type_: str, name: str | None) -> bool:
+        """False only if no rule can match any message of this type and event name."""
+        return bool(self._candidates(type_, name))
+
+    def route(
+        self, message: dict[str, Any], envelope: Envelope, profile: Profile, origin: Origin, late: bool
+    ) -> Routed:
+        """The operations that the rules make of a message, in the order of the file.
+
+        Args:
+            message: the parsed body; not changed.
+            envelope: its envelope.
+            profile: whose it is.
+            origin: where it entered the line.
+            late: recorded without starting flows.
+        """
+        routed = Routed(filtered=_kept_back(message))
+        if routed.filtered is not None:
+            return routed
+        if message.get("type") != envelope["type"]:
+            message = {**message, "type": envelope["type"]}
+        makers: dict[str, str] = {}
+        for rule in self._matching(message, envelope["type"]):
+            accounts = self._accounts.get(envelope["space"], ())
+            if rule.accounts is not None:
+                accounts = tuple(account for account in accounts if account in rule.accounts)
+            if not accounts:
+                continue
+            routed.matched.append(rule.name)
+            drafts, refusal = _run(rule, message, profile, routed.unmapped)
+            if refusal:
+                routed.refusals += [
+                    (account, Reason.MAPPING.value, f"{rule.name}: {refusal}") for account in accounts
+                ]
+            for account in accounts:
+                for draft in drafts:
+                    id_ = op_id(
+                        account, envelope["uid"], draft.kind, draft.target, draft.key, draft.occurrence
+                    )
+                    if id_ in makers:
+                        routed.same_as.append((account, f"{Reason.SAME_AS}:{makers[id_]}"))
+                        continue
+                    makers[id_] = rule.name
+                    operation = Operation(
+                        op_id=id_,
+                        account=account,
+                        kind=draft.kind,
+                        origin=origin,
+                        event_id=envelope["event_id"],
+                        profile=profile,
+                        time=envelope["time"],
+                        backfill=late,
+                        payload=draft.payload,
+                    )
+                    routed.operations.append((f"klaviyo.{FAMILIES[draft.kind]}", account, operation))
+        if not routed.matched:
+            routed.filtered = Reason.NO_RULE.value
+        return routed
+
+    def _matching(self, message: dict[str, Any], type_: str) -> list[CompiledRule]:
+        name = message.get("event" if type_ == "track" else "name")
+        if name is not None and not isinstance(name, str):
+            return [rule for rule in self._rules if rule.condition(message)]
+        return [rule for rule in self._candidates(type_, name) if rule.condition(message)]
+
+    def _candidates(self, type_: str, name: str | None) -> tuple[CompiledRule, ...]:
+        known = self._known.get((type_, name))
+        if known is None:
+            known = tuple(rule for rule in self._rules if rule.condition.might(type_, name))
+            if len(self._known) < _REMEMBERED:
+                self._known[type_, name] = known
+        return known
+
+
+def _kept_back(message: dict[str, Any]) -> str | None:
+    if came_from_klaviyo(message):
+        return Reason.LOOP.value
+    entry = refused_by_sender(message)
+    return None if entry is None else f"{Reason.INTEGRATIONS}:{entry}"
+
+
+def _run(
+    rule: CompiledRule, message: dict[str, Any], profile: Profile, unmapped: list[str]
+) -> tuple[list[Draft], str | None]:
+    """The rule's operations for this message, and why some could not be made."""
+    key = ""
+    if rule.key:
+        found = text(rule.key(message, unmapped))
+        if not found:
+            return [], "no key: nothing found where the rule looks for it"
+        key = f"\x1e{found}"
+    if isinstance(rule.do, ProfileRule):
+        made: Any = rule.do.payload(message, profile, unmapped)
+        return [Draft("profile", "", key, 0, orjson.dumps(made))], None
+    if isinstance(rule.do, OtherRule):
+        answer = rule.do.payload(message, unmapped)
+        if isinstance(answer, str):
+            return [], answer
+        return [Draft(rule.kind, answer[0], key, 0, orjson.dumps(answer[1]))], None
+    drafts, refusal = [], None
+    seen: Counter[tuple[str, str]] = Counter()
+    for event in rule.do.drafts(message, unmapped):
+        metric = event.metric
+        if not metric or not metric.strip():
+            refusal = "the event has no name to call the metric by"
+            continue
+        occurrence = seen[metric, event.key]
+        seen[metric, event.key] += 1
+        drafts.append(Draft("event", metric, event.key + key, occurrence, orjson.dumps(payload(event))))
+    return drafts, refusal

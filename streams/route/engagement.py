@@ -50,8 +50,8 @@ def engagement_call(
 ) -> Operation | str:
     """The Segment call for one Klaviyo event, or the reason why there is none.
 
-    The person is the user id, else the anonymous id last seen with them; the email address is never one: a call
-    without an id that Segment knows would only make an orphan.
+    The person is the user id, else the anonymous id last seen with them; the email address is never one:
+    a call without an id that Segment knows would only make an orphan.
     """
     account = config.accounts.get(engagement["account"])
     topic = engagement["topic"]
@@ -121,9 +121,8 @@ def _properties(event: Mapping[str, Any], further: Mapping[str, str]) -> dict[st
             found[name] = value
     if "link_url" in found and "link_id" not in found:
         # The spec wants an id for each link; Klaviyo has none: the address names it, the same every time.
-        found["link_id"] = blake2b(
-            str(found["link_url"]).encode("utf-8", "replace"), digest_size=8
-        ).hexdigest()
+        address = str(found["link_url"]).encode("utf-8", "replace")
+        found["link_id"] = blake2b(address, digest_size=8).hexdigest()
     for name, path in further.items():
         value = compile_path(path)(event)
         if value is not MISSING:

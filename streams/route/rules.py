@@ -118,39 +118,26 @@ class Router:
         if message.get("type") != envelope["type"]:
             message = {**message, "type": envelope["type"]}
         makers: dict[str, str] = {}
+        in_space = self._accounts.get(envelope["space"], ())
         for rule in self._matching(message, envelope["type"]):
-            accounts = self._accounts.get(envelope["space"], ())
-            if rule.accounts is not None:
-                accounts = tuple(account for account in accounts if account in rule.accounts)
+            accounts = [name for name in in_space if rule.accounts is None or name in rule.accounts]
             if not accounts:
                 continue
             routed.matched.append(rule.name)
-            drafts, refusal = _run(rule, message, profile, routed.unmapped)
-            if refusal:
-                routed.refusals += [
-                    (account, Reason.MAPPING.value, f"{rule.name}: {refusal}") for account in accounts
-                ]
+            try:
+                drafts, refusal = _run(rule, message, profile, routed.unmapped)
+            except orjson.JSONEncodeError as error:
+                drafts, refusal = [], f"can't be written as JSON: {error}"
             for account in accounts:
+                if refusal:
+                    routed.refusals.append((account, Reason.MAPPING.value, f"{rule.name}: {refusal}"))
                 for draft in drafts:
-                    id_ = op_id(
-                        account, envelope["uid"], draft.kind, draft.target, draft.key, draft.occurrence
-                    )
-                    if id_ in makers:
-                        routed.same_as.append((account, f"{Reason.SAME_AS}:{makers[id_]}"))
-                        continue
-                    makers[id_] = rule.name
-                    operation = Operation(
-                        op_id=id_,
-                        account=account,
-                        kind=draft.kind,
-                        origin=origin,
-                        event_id=envelope["event_id"],
-                        profile=profile,
-                        time=envelope["time"],
-                        backfill=late,
-                        payload=draft.payload,
-                    )
-                    routed.operations.append((f"klaviyo.{FAMILIES[draft.kind]}", account, operation))
+                    operation = _operation(draft, account, envelope, profile, origin, backfill=late)
+                    maker = makers.setdefault(operation["op_id"], rule.name)
+                    if maker is rule.name:
+                        routed.operations.append((f"klaviyo.{FAMILIES[draft.kind]}", account, operation))
+                    else:
+                        routed.same_as.append((account, f"{Reason.SAME_AS}:{maker}"))
         if not routed.matched:
             routed.filtered = Reason.NO_RULE.value
         return routed
@@ -175,6 +162,23 @@ def _kept_back(message: dict[str, Any]) -> str | None:
         return Reason.LOOP.value
     entry = refused_by_sender(message)
     return None if entry is None else f"{Reason.INTEGRATIONS}:{entry}"
+
+
+def _operation(
+    draft: Draft, account: str, envelope: Envelope, profile: Profile, origin: Origin, *, backfill: bool
+) -> Operation:
+    id_ = op_id(account, envelope["uid"], draft.kind, draft.target, draft.key, draft.occurrence)
+    return Operation(
+        op_id=id_,
+        account=account,
+        kind=draft.kind,
+        origin=origin,
+        event_id=envelope["event_id"],
+        profile=profile,
+        time=envelope["time"],
+        backfill=backfill,
+        payload=draft.payload,
+    )
 
 
 def _run(

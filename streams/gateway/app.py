@@ -1,6 +1,5 @@
 """The public port: one request in, one answer out."""
 
-import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from streams.config.sections import Gateway as Limits
 from streams.engine.errors import Away
+from streams.engine.telemetry import log
 from streams.gateway import bodies, engagement, records, signatures
 from streams.gateway.bodies import Piece, Unusable
 from streams.gateway.doors import Doors, SourceDoor
@@ -26,7 +26,6 @@ from streams.gateway.records import Encoders, Outgoing
 KLAVIYO_BODY = 16 * 1024 * 1024
 """Klaviyo decides how large its webhooks are: up to 1,000 items."""
 _SUCCESS = b'{"success":true}'
-_LOG = logging.getLogger("streams.gateway")
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, OPTIONS",
@@ -91,7 +90,7 @@ class Gateway:
         except Unusable as refused:
             response = _refusal(refused)
         except Away as away:
-            _LOG.warning("answered 503 on %s: %s", path, away)
+            log.warning("unavailable", path=path, why=away)
             response = _refusal(Unusable(503, "unavailable", str(away), "send it again after Retry-After"))
         self._metrics.answered(room if route else "unknown", response.status, time.monotonic() - started)
         return response

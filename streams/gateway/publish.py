@@ -9,10 +9,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.engine.errors import Away
+from streams.engine.telemetry import log
 
 DELIVERY_TIMEOUT_MS = 8_000
 _POLL_S = 0.1
-_LOG = logging.getLogger("streams.gateway")
 _SETTINGS: dict[str, str | int] = {
     "acks": "all",
     "enable.idempotence": "true",
@@ -94,7 +94,7 @@ class Publisher:
 
     def _replace(self) -> None:
         """Take a new producer where librdkafka says that the old one can't go on."""
-        _LOG.error("the producer met a fatal error and is replaced; what it held is answered with 503")
+        log.error("producer_replaced", why="a fatal error; what it held is answered with 503")
         old, self._producer, self._fatal = self._producer, self._make(), False
         old.purge()
         old.poll(0)

@@ -1,7 +1,6 @@
 """The gateway's process: learns what it must, listens, drains."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,7 @@ from streams.config import Config
 from streams.engine.errors import Away
 from streams.engine.registry import Registry
 from streams.engine.slots import Slots
+from streams.engine.telemetry import log
 from streams.engine.topics import full
 from streams.gateway import doors
 from streams.gateway.app import Gateway, State
@@ -24,7 +24,6 @@ from streams.gateway.records import DEAD_LETTERS, ENGAGEMENT, EVENTS, Encoders
 Ready = Callable[[dict[str, str]], None]
 _DRAIN_S = 3.0
 _AGAIN_S = 1.0
-_LOG = logging.getLogger("streams.gateway")
 
 
 def serve(config: Config, *, ready: Ready | None = None, reuse_port: bool = False) -> None:
@@ -100,9 +99,7 @@ async def _listen(runner: web.BaseRunner, host: str, port: int, *, reuse_port: b
 
 async def _learn(config: Config, state: State) -> None:
     """Learn the schemas' ids and the slots, however long the registry and the brokers are away."""
-    password = config.registry.password
-    auth = (config.registry.user, password.get_secret_value()) if config.registry.user and password else None
-    registry = Registry(config.registry.url, config.prefix, auth=auth)
+    registry = Registry.of(config)
     await registry.ready(EVENTS, ENGAGEMENT, DEAD_LETTERS)
     state.encoders = Encoders(*map(registry.codec, ("envelope", "engagement", "dead_letter")))
     while state.slots is None:
@@ -110,7 +107,7 @@ async def _learn(config: Config, state: State) -> None:
             slots = await asyncio.to_thread(Slots.read, config)
             state.slots = {account.space: slots.space(account.space) for account in config.accounts.values()}
         except Away as away:
-            _LOG.warning("the slots can't be read yet: %s", away)
+            log.warning("slots_unread", why=away)
             await asyncio.sleep(_AGAIN_S)
 
 

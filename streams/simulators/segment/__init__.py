@@ -1,0 +1,1 @@
+"""A strict local stand-in for Segment's HTTP tracking API."""

@@ -20,6 +20,7 @@ app = typer.Typer(
     epilog="Example: streams dev",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # its help takes half a second to load
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -27,14 +28,20 @@ for room in (local, line, setup, configuration, lanes, ledger):
     room.add_to(app)
 
 
-@app.callback()
-def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Only ``--version`` belongs to no command."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+]
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Only ``--version`` belongs to no command."""
 
 
 def main(arguments: list[str] | None = None) -> None:

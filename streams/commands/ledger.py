@@ -46,7 +46,7 @@ def audit(
         raise typer.Exit(1)
 
 
-def list_dead_letters(  # noqa: PLR0917 - options, given by name
+def list_dead_letters(
     reason: Reason = None,
     lane: Lane = None,
     account: AccountName = None,

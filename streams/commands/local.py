@@ -1,6 +1,5 @@
 """``streams dev``, ``demo``, ``simulate``, ``stack``: the line on one machine, without Klaviyo or Segment."""
 
-import asyncio
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -68,6 +67,8 @@ def simulate(
         from streams.simulators.segment.server import serve
 
     start_logging(who)
+    import asyncio
+
     asyncio.run(serve(port=port, ready=lambda url: put_ready({who.value: url})))
 
 

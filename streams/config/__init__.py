@@ -5,6 +5,7 @@ from streams.config.model import Account, Config, Source
 from streams.config.problems import ConfigError, Problem
 from streams.config.rule import FieldMap, Rule
 from streams.config.secret import Secret
+from streams.config.show import schema, show, starter
 
 __all__ = [
     "Account",
@@ -18,4 +19,7 @@ __all__ = [
     "check",
     "load",
     "loads",
+    "schema",
+    "show",
+    "starter",
 ]

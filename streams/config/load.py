@@ -8,15 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from streams.config.cross_check import cross_check
 from streams.config.model import Account, Config, Source
 from streams.config.overrides import override
 from streams.config.problems import ConfigError, Problem, nearest
 from streams.config.rule import FieldMap, Patch, Rule
+from streams.config.show import DERIVED
 from streams.config.source_text import Path as Place
 from streams.config.source_text import SourceText, parse
-
-_DERIVED = {"accounts": ("name",), "sources": ("name", "spaces"), "rules": ("line",)}
-"""Fields that the loader fills in: not to be written."""
 
 
 def load(path: str | PathLike[str], environ: Mapping[str, str]) -> Config:
@@ -45,7 +44,7 @@ def loads(text: str, file: str, environ: Mapping[str, str]) -> Config:
             [Problem(file, 1, 1, "the file has no sections", "accounts: …, sources: …, rules: …")]
         )
     values, problems = override(source.values, environ)
-    problems += [*source.problems, *_references(values, source), *_written_derived(source)]
+    problems += [*source.problems, *cross_check(values, source), *_written_derived(source)]
     config = None
     try:
         config = Config.model_validate(_with_lines(values, source))
@@ -83,7 +82,7 @@ def _with_lines(values: dict[str, Any], source: SourceText) -> dict[str, Any]:
 
 
 def _written_derived(source: SourceText) -> Iterator[Problem]:
-    for group, names in _DERIVED.items():
+    for group, names in DERIVED.items():
         members = source.values.get(group)
         pairs = members.items() if isinstance(members, dict) else enumerate(members or ())
         for key, member in pairs if isinstance(members, dict | list) else ():
@@ -91,28 +90,6 @@ def _written_derived(source: SourceText) -> Iterator[Problem]:
                 if isinstance(member, dict) and name in member:
                     place = (group, key, name)
                     yield source.problem(place, f"{name} is derived, not written", "nothing", at_key=True)
-
-
-def _references(values: Mapping[str, Any], source: SourceText) -> Iterator[Problem]:
-    """Accounts that sources and rules name must be in the file."""
-    accounts = values.get("accounts")
-    if not isinstance(accounts, dict):
-        return
-    sources, rules = values.get("sources"), values.get("rules")
-    users: list[tuple[Place, Any]] = []
-    if isinstance(sources, dict):
-        users += [(("sources", name), member) for name, member in sources.items()]
-    if isinstance(rules, list):
-        users += [(("rules", index), member) for index, member in enumerate(rules)]
-    for place, member in users:
-        named = member.get("accounts") if isinstance(member, dict) else None
-        several = (
-            enumerate(named) if isinstance(named, list) else [(0, named)] if isinstance(named, str) else []
-        )
-        for index, name in several:
-            if name not in accounts:
-                write = nearest(str(name), map(str, accounts))
-                yield source.problem((*place, "accounts", index), f"there is no account {name!r}", write)
 
 
 def _translate(error: ErrorDetails, source: SourceText) -> Problem:
@@ -174,7 +151,7 @@ def _known_keys(place: Place) -> list[str]:
     model = _model_at(place)
     if model is None:
         return []
-    derived = _DERIVED.get(str(place[0]), ()) if len(place) == 2 else ()
+    derived = DERIVED.get(str(place[0]), ()) if len(place) == 2 else ()
     return [info.alias or name for name, info in model.model_fields.items() if name not in derived]
 
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from streams.config.sections import Section
-from streams.config.texts import Fql, Names, Paths, listed
+from streams.config.texts import AlsoText, Fql, Names, Paths, listed
 
 Do = Literal[
     "profile",
@@ -49,10 +50,22 @@ def _field(value: Any) -> Any:
     return value if value is None or isinstance(value, dict | FieldMap) else {"constant": value}
 
 
-_FIELD_SCHEMA = (
+_FIELD_FORMS = (
     "a JSONPath that starts with $, a list of them, a constant, or {path, constant, format, country}"
 )
-FieldSpec = Annotated[FieldMap | None, BeforeValidator(_field), Field(description=_FIELD_SCHEMA)]
+
+
+class AlsoShort:
+    """In the JSON Schema: the short forms of a field."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        short = {"type": ["string", "number", "boolean", "array"]}
+        return {"anyOf": [short, handler(schema)], "description": _FIELD_FORMS}
+
+
+FieldSpec = Annotated[FieldMap | None, BeforeValidator(_field), AlsoShort()]
 Mapped = dict[str, FieldSpec]
 
 
@@ -90,7 +103,9 @@ class Rule(Section):
     patch: Patch = Patch()
     list: FieldSpec = None
     """Klaviyo's list, id or name."""
-    channels: Annotated[tuple[Channel, ...], BeforeValidator(listed), Field(min_length=1)] = ("email",)
+    channels: Annotated[tuple[Channel, ...], BeforeValidator(listed), AlsoText(), Field(min_length=1)] = (
+        "email",
+    )
     """Consent rules only."""
     consented_at: FieldSpec = None
     custom_source: FieldSpec = None

@@ -9,7 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from streams.config.secret import Secret
 from streams.config.texts import JsonPath, Names
 
-STRICT = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+STRICT = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    populate_by_name=True,
+    hide_input_in_errors=True,
+    use_attribute_docstrings=True,
+)
 
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://host:port"])]

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from streams.config.fql import Condition
 from streams.config.fql_syntax import FqlError
@@ -34,7 +35,16 @@ def _path(text: str) -> str:
     return text
 
 
+class AlsoText:
+    """In the JSON Schema: a single text may stand for a list of one."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
 JsonPath = Annotated[str, AfterValidator(_path), Field(description="A JSONPath (RFC 9535)")]
-Paths = Annotated[tuple[JsonPath, ...], BeforeValidator(listed)]
-Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Paths = Annotated[tuple[JsonPath, ...], BeforeValidator(listed), AlsoText()]
+Names = Annotated[tuple[str, ...], BeforeValidator(listed), AlsoText()]
 Fql = Annotated[str, AfterValidator(_condition), Field(description="Segment's filter query language")]

@@ -134,7 +134,7 @@ class Router:
                 for draft in drafts:
                     operation = _operation(draft, account, envelope, profile, origin, backfill=late)
                     maker = makers.setdefault(operation["op_id"], rule.name)
-                    if maker is rule.name:
+                    if maker == rule.name:
                         routed.operations.append((f"klaviyo.{FAMILIES[draft.kind]}", account, operation))
                     else:
                         routed.same_as.append((account, f"{Reason.SAME_AS}:{maker}"))

@@ -1,0 +1,55 @@
+"""What no single value can tell: names that must be somewhere else in the file, and secrets used twice."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from streams.config.problems import Problem, nearest
+from streams.config.source_text import Path, SourceText
+
+
+def cross_check(values: Mapping[str, Any], source: SourceText) -> Iterator[Problem]:
+    """Problems between the parts of a file; parts of the wrong type are left to their own check."""
+    accounts, sources, rules = values.get("accounts"), values.get("sources"), values.get("rules")
+    named = dict(enumerate(rules)) if isinstance(rules, list) else {}
+    if isinstance(accounts, dict):
+        yield from _unknown_accounts("sources", sources, accounts, source)
+        yield from _unknown_accounts("rules", named, accounts, source)
+        yield from _shared("accounts", accounts, ("klaviyo", "api_key"), "a budget of its own", source)
+    yield from _shared("sources", sources, ("write_key",), "one write key for each source", source)
+    seen: dict[str, int] = {}
+    for index, rule in named.items():
+        name = rule.get("name") if isinstance(rule, dict) else None
+        if isinstance(name, str) and seen.setdefault(name, index) != index:
+            place = ("rules", index, "name")
+            yield source.problem(place, f"rule {seen[name] + 1} is called {name!r} too", "another name")
+
+
+def _unknown_accounts(
+    group: str, members: Any, accounts: Mapping[str, Any], source: SourceText
+) -> Iterator[Problem]:
+    for key, member in members.items() if isinstance(members, dict) else ():
+        for index, name in _each(member, ("accounts",)):
+            if name not in accounts:
+                write = nearest(str(name), map(str, accounts))
+                place = (group, key, "accounts", index)
+                yield source.problem(place, f"there is no account {name!r}", write)
+
+
+def _shared(
+    group: str, members: Any, path: tuple[str, ...], write: str, source: SourceText
+) -> Iterator[Problem]:
+    """Two members with one secret: calls could not be told apart, budgets would be spent twice."""
+    owner: dict[str, Any] = {}
+    for key, member in members.items() if isinstance(members, dict) else ():
+        for _, secret in _each(member, path):
+            if owner.setdefault(secret, key) != key:
+                said = f"{group}.{key} and {group}.{owner[secret]} have the same {path[-1]}"
+                yield source.problem((group, key, *path), said, write)
+
+
+def _each(member: Any, path: Path) -> Iterator[tuple[int, str]]:
+    """The texts at a path inside a member, one or a list of them."""
+    for part in path:
+        member = member.get(part) if isinstance(member, dict) else None
+    several = member if isinstance(member, list) else [member]
+    yield from ((index, text) for index, text in enumerate(several) if isinstance(text, str))

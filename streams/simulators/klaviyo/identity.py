@@ -154,9 +154,15 @@ def absorb(account: Account, source: Profile, target: Profile) -> None:
     """Merge a profile into another: the target's own values win, the source ends."""
     forget(account, source)
     for name, value in source.attributes.items():
+        if name in IDENTIFIERS and value:
+            # A second address of the target: what comes for it from now on is the target's.
+            account.found[name][value] = target.id
+            target.aliases.add((name, value))
         if not target.attributes.get(name):
-            _identify(account, target, name, value) if name in IDENTIFIERS else None
             target.attributes[name] = value
+    for kind, value in source.aliases:
+        account.found[kind].setdefault(value, target.id)
+        target.aliases.add((kind, value))
     for anonymous_id in source.anonymous_ids:
         _identify(account, target, "anonymous_id", anonymous_id)
     target.properties = {**source.properties, **target.properties}
@@ -175,10 +181,8 @@ def absorb(account: Account, source: Profile, target: Profile) -> None:
 def forget(account: Account, profile: Profile) -> None:
     """Take a profile out of the account; its events and memberships are the caller's to handle."""
     account.profiles.pop(profile.id, None)
-    for kind in IDENTIFIERS[:-1]:
-        value = profile.attributes.get(kind)
-        if value and account.found[kind].get(value) == profile.id:
+    known = {(kind, value) for kind, value in profile.attributes.items() if kind in IDENTIFIERS and value}
+    devices = {("anonymous_id", value) for value in profile.anonymous_ids}
+    for kind, value in known | devices | profile.aliases:
+        if account.found[kind].get(value) == profile.id:
             del account.found[kind][value]
-    for anonymous_id in profile.anonymous_ids:
-        if account.found["anonymous_id"].get(anonymous_id) == profile.id:
-            del account.found["anonymous_id"][anonymous_id]

@@ -146,7 +146,12 @@ def get_profiles(ctx: Context) -> Reply:
 
 
 def profile_page(
-    ctx: Context, profiles: Iterable[Profile], allowed: Mapping[str, tuple[str, ...]], ids_only: bool = False
+    ctx: Context,
+    profiles: Iterable[Profile],
+    allowed: Mapping[str, tuple[str, ...]],
+    *,
+    ids_only: bool = False,
+    joined: Mapping[str, float] | None = None,
 ) -> Reply:
     """Return a page of some profiles, filtered and sorted as the query asks."""
     conditions = filters.parse(ctx.query.get("filter"), allowed)
@@ -158,10 +163,12 @@ def profile_page(
     else:
         members = {row.id for row in profiles} if ids_only or allowed is not PROFILE_FILTERS else None
         rows = [row for row in rows if members is None or row.id in members]
-    rows = [row for row in rows if all(_matches(row, condition) for condition in conditions)]
+    since = joined or {}
+    rows = [row for row in rows if all(_matches(row, condition, since) for condition in conditions)]
 
     def key(row: Profile) -> tuple[Any, int]:
-        sorts = {"id": row.id, "created": row.created, "updated": row.updated, "joined_group_at": row.created}
+        sorts: dict[str, Any] = {"id": row.id, "created": row.created, "updated": row.updated}
+        sorts["joined_group_at"] = since.get(row.id, row.created)
         return (row.attributes.get("email") or "" if name == "email" else sorts[name]), row.seq
 
     def shown(row: Profile) -> Any:
@@ -185,7 +192,7 @@ def _looked_up(ctx: Context, conditions: list[filters.Condition]) -> list[Profil
     return None
 
 
-def _matches(row: Profile, condition: filters.Condition) -> bool:
+def _matches(row: Profile, condition: filters.Condition, since: Mapping[str, float]) -> bool:
     if condition.field in ("email", "phone_number", "external_id", "id"):
         value = row.id if condition.field == "id" else row.attributes.get(condition.field)
         asked = {text.lower() for text in condition.values}
@@ -194,7 +201,8 @@ def _matches(row: Profile, condition: filters.Condition) -> bool:
         )
     if condition.field == "_kx":
         return condition.values[0] == f"kx.{row.id}"
-    return condition.holds(row.updated if condition.field == "updated" else row.created)
+    times = {"created": row.created, "updated": row.updated, "joined_group_at": since.get(row.id)}
+    return condition.holds(times.get(condition.field))
 
 
 def get_profile(ctx: Context) -> Reply:

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streams.simulators.control import Reply
-from streams.simulators.klaviyo import event_calls, profile_calls, reads
+from streams.simulators.klaviyo import (
+    admin_calls,
+    consent_calls,
+    event_calls,
+    import_calls,
+    list_calls,
+    profile_calls,
+    reads,
+)
 from streams.simulators.klaviyo.context import Context
 
 Handler = Callable[[Context], Reply]
@@ -34,6 +42,14 @@ def _route(method: str, path: str, budget: str, handler: Handler, resource: str,
 
 _EVENT_READ = ("fields[event]", "fields[metric]", "fields[profile]", "fields[attribution]", "include")
 _PROFILE_READ = (*_ON_PROFILE, "fields[conversation]", "fields[push-token]", "include")
+_LIST_READ = ("fields[list]", "fields[flow]", "fields[tag]", "additional-fields[list]", "include")
+_IMPORT = import_calls.KIND
+_IMPORTS = f"/api/{_IMPORT}s"
+_ON_IMPORT = f"fields[{_IMPORT}]"
+_SUPPRESSION = "profile-suppression-bulk-create-job"
+_SUPPRESSIONS = f"/api/{_SUPPRESSION}s"
+_UNSUPPRESSION = "profile-suppression-bulk-delete-job"
+_UNSUPPRESSIONS = f"/api/{_UNSUPPRESSION}s"
 
 ROUTES: tuple[Route, ...] = (
     _route("POST", "/api/events", "event/single", event_calls.create_event, "event"),
@@ -61,6 +77,66 @@ ROUTES: tuple[Route, ...] = (
     ),
     _route("GET", "/api/accounts", "accounts/get", reads.get_accounts, "account", "fields[account]"),
     _route("GET", "/api/accounts/{id}", "accounts/get", reads.get_account, "account", "fields[account]"),
+    _route("POST", "/api/lists", "list/write", list_calls.create_list, "list"),
+    _route("GET", "/api/lists", "list/get", list_calls.get_lists, "list", *_LIST_READ, *_PAGED),
+    _route("GET", "/api/lists/{id}", "list/get/one", list_calls.get_list, "list", *_LIST_READ),
+    _route(
+        "POST", "/api/lists/{id}/relationships/profiles", "list/members", list_calls.add_members, "list",
+    ),
+    _route(
+        "DELETE", "/api/lists/{id}/relationships/profiles", "list/members/remove", list_calls.remove_members,
+        "list",
+    ),
+    _route(
+        "GET", "/api/lists/{id}/relationships/profiles", "list/get/profile-ids", list_calls.get_member_ids,
+        "list", *_PAGED,
+    ),
+    _route(
+        "GET", "/api/lists/{id}/profiles", "list/get/profiles", list_calls.get_members, "list",
+        *_ON_PROFILE, *_PAGED,
+    ),
+    _route("POST", _IMPORTS, "profile/bulk", import_calls.create_import, _IMPORT),
+    _route("GET", _IMPORTS, "profile/bulk/list", import_calls.get_imports, _IMPORT, _ON_IMPORT, *_PAGED),
+    _route(
+        "GET", _IMPORTS + "/{id}", "profile/bulk/get", import_calls.get_import, _IMPORT,
+        _ON_IMPORT, "fields[list]", "include",
+    ),
+    _route(
+        "GET", _IMPORTS + "/{id}/import-errors", "profile/bulk/errors", import_calls.get_import_errors,
+        _IMPORT, "fields[import-error]", "page[cursor]", "page[size]",
+    ),
+    _route(
+        "GET", _IMPORTS + "/{id}/profiles", "profile/bulk/profiles", import_calls.get_import_profiles,
+        _IMPORT, *_ON_PROFILE, "page[cursor]", "page[size]",
+    ),
+    _route(
+        "GET", _IMPORTS + "/{id}/relationships/profiles", "profile/bulk/profile-ids",
+        import_calls.get_import_profile_ids, _IMPORT, "page[cursor]", "page[size]",
+    ),
+    _route(
+        "GET", _IMPORTS + "/{id}/lists", "profile/bulk/lists", import_calls.get_import_lists, _IMPORT,
+        "fields[list]",
+    ),
+    _route(
+        "POST", "/api/profile-subscription-bulk-create-jobs", "subscribe", consent_calls.subscribe,
+        "profile-subscription-bulk-create-job",
+    ),
+    _route(
+        "POST", "/api/profile-subscription-bulk-delete-jobs", "unsubscribe", consent_calls.unsubscribe,
+        "profile-subscription-bulk-delete-job",
+    ),
+    _route("POST", _SUPPRESSIONS, "suppress", admin_calls.suppress, _SUPPRESSION),
+    _route("GET", _SUPPRESSIONS, "suppress/list", admin_calls.get_suppressions, _SUPPRESSION, *_PAGED),
+    _route("GET", _SUPPRESSIONS + "/{id}", "suppress/get", admin_calls.get_suppression, _SUPPRESSION),
+    _route("POST", _UNSUPPRESSIONS, "unsuppress", admin_calls.unsuppress, _UNSUPPRESSION),
+    _route(
+        "GET", _UNSUPPRESSIONS, "unsuppress/list", admin_calls.get_unsuppressions, _UNSUPPRESSION, *_PAGED
+    ),
+    _route("GET", _UNSUPPRESSIONS + "/{id}", "unsuppress/get", admin_calls.get_unsuppression, _UNSUPPRESSION),
+    _route("POST", "/api/profile-merge", "merge", admin_calls.merge, "profile-merge", "fields[profile]"),
+    _route(
+        "POST", "/api/data-privacy-deletion-jobs", "erase", admin_calls.erase, "data-privacy-deletion-job"
+    ),
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -49,7 +50,7 @@ class WebhookSender:
             self._session = aiohttp.ClientSession(timeout=_ANSWER_WITHIN)
         try:
             async with self._session.post(
-                delivery.url, data=delivery.body, headers=delivery.headers
+                delivery.url, data=io.BytesIO(delivery.body), headers=delivery.headers
             ) as reply:
                 return reply.status in (200, 201, 202)
         except (aiohttp.ClientError, TimeoutError):

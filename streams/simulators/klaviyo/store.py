@@ -34,6 +34,8 @@ class Profile:
     location: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
     anonymous_ids: set[str] = field(default_factory=set)
+    aliases: set[tuple[str, str]] = field(default_factory=set)
+    """Identifiers, by kind, of profiles that were merged into this one."""
     last_event: float | None = None
     consent: dict[tuple[str, str], Consent] = field(default_factory=dict)
     suppressions: dict[str, float] = field(default_factory=dict)
@@ -90,7 +92,6 @@ class Job:
     due: float
     total: int
     run: Callable[[Job], None]
-    shown: bool = True
     status: str = "queued"
     completed: int = 0
     failed: int = 0
@@ -117,6 +118,7 @@ class Account:
         self.unique: dict[tuple[str, str, str], Event] = {}
         self.lists: dict[str, MemberList] = {}
         self.jobs: dict[str, Job] = {}
+        self.queued: list[Job] = []
         self._seq = 0
 
     def new_seq(self) -> int:
@@ -167,11 +169,26 @@ class Account:
         """Queue a job."""
         job = Job(f"J{_encoded(self.new_seq(), 21)}", kind, at, at + delay_s, total, run)
         self.jobs[job.id] = job
+        self.queued.append(job)
         return job
+
+    def erase(self, profile: Profile) -> None:
+        """Delete a profile's events and memberships."""
+        gone = self.events_of.pop(profile.id, [])
+        keys = {event.id for event in gone}
+        for metric_id in {event.metric_id for event in gone}:
+            self.events_in[metric_id] = [row for row in self.events_in[metric_id] if row.id not in keys]
+        self.events = [row for row in self.events if row.id not in keys]
+        self.unique = {key: row for key, row in self.unique.items() if row.id not in keys}
+        for key in keys:
+            del self.event_by_id[key]
+        for known in self.lists.values():
+            known.members.pop(profile.id, None)
 
     def settle(self, now: float) -> None:
         """Run every job that is due, in the order they were made."""
-        for job in [job for job in self.jobs.values() if job.status == "queued" and job.due <= now]:
+        for job in [job for job in self.queued if job.due <= now]:
+            self.queued.remove(job)
             job.run(job)
             job.status = "complete"
             job.finished = job.due

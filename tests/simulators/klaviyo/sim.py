@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import time
 from typing import Any
+
+import orjson
 
 MEDIA_TYPE = "application/vnd.api+json"
 HEADERS = {
@@ -32,10 +35,10 @@ class Sim:
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         sent = {name: value for name, value in {**HEADERS, **headers}.items() if value}
-        if isinstance(body, str | bytes):
-            kwargs: dict[str, Any] = {"data": body}
-        else:
-            kwargs = {"json": body} if body is not None else {}
+        raw = body.encode() if isinstance(body, str) else body
+        if body is not None and not isinstance(raw, bytes):
+            raw = orjson.dumps(body)
+        kwargs = {"data": io.BytesIO(raw)} if raw is not None else {}
         response = await self.client.request(method, path, headers=sent, **kwargs)
         await response.read()
         return response

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streams.config.problems import Problem, nearest
+from streams.config.rule import TEMPLATES, USED
 from streams.config.source_text import Path, SourceText
 
 
@@ -22,6 +23,7 @@ def cross_check(values: Mapping[str, Any], source: SourceText) -> Iterator[Probl
         if isinstance(name, str) and seen.setdefault(name, index) != index:
             place = ("rules", index, "name")
             yield source.problem(place, f"rule {seen[name] + 1} is called {name!r} too", "another name")
+        yield from _unused(index, rule, source)
 
 
 def _unknown_accounts(
@@ -33,6 +35,23 @@ def _unknown_accounts(
                 write = nearest(str(name), map(str, accounts))
                 place = (group, key, "accounts", index)
                 yield source.problem(place, f"there is no account {name!r}", write)
+
+
+def _unused(index: int, rule: Any, source: SourceText) -> Iterator[Problem]:
+    """Keys of a rule that its ``do`` never looks at, and templates of another ``do``."""
+    do = rule.get("do") if isinstance(rule, dict) else None
+    if not isinstance(do, str) or do not in USED:
+        return
+    every = {name for names in USED.values() for name in names}
+    for name in rule:
+        if name in every and name not in USED[do]:
+            fits = ", ".join(other for other, names in USED.items() if name in names)
+            said = f"do: {do} doesn't look at {name}"
+            yield source.problem(("rules", index, name), said, f"do: {fits}; or leave it out", at_key=True)
+    template = rule.get("template")
+    if "template" in USED[do] and template is not None and template not in TEMPLATES[do]:
+        said = f"{template!r} is no template of do: {do}"
+        yield source.problem(("rules", index, "template"), said, nearest(str(template), TEMPLATES[do]))
 
 
 def _shared(

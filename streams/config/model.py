@@ -138,6 +138,5 @@ class Config(Section):
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits: equal for files that mean the same, whatever their secrets and comments."""
-        return blake2b(
-            self.model_dump_json(exclude={"rules": {"__all__": {"line"}}}).encode(), digest_size=8
-        ).hexdigest()
+        meant = self.model_dump_json(exclude={"rules": {"__all__": {"line"}}})
+        return blake2b(meant.encode(), digest_size=8).hexdigest()

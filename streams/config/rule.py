@@ -21,13 +21,34 @@ Do = Literal[
     "erase",
 ]
 Format = Literal["text", "number", "date", "phone", "lower", "upper", "currency", "boolean"]
-TEMPLATES = ("segment.traits", "ecommerce.v2", "track", "none")
-DEFAULT_TEMPLATE: dict[str, str] = {"profile": "segment.traits", "event": "ecommerce.v2"}
 IDENTIFIERS = ("email", "phone_number", "external_id", "anonymous_id", "id")
 """Fields of a profile that identity gives, never a rule."""
 
-
-Channel = Literal["email", "sms", "whatsapp", "push"]
+Channels = Annotated[
+    tuple[Literal["email", "sms", "whatsapp", "push"], ...],
+    BeforeValidator(listed),
+    AlsoText(),
+    Field(min_length=1),
+]
+_MAPPED = ("fields", "rename", "drop", "flatten", "template")
+_CONSENT = ("list", "channels", "consented_at", "custom_source")
+USED: dict[str, tuple[str, ...]] = {
+    "profile": (*_MAPPED, "patch"),
+    "event": (*_MAPPED, "metric", "product_metric"),
+    "list_add": ("list",),
+    "list_remove": ("list",),
+    "subscribe": _CONSENT,
+    "unsubscribe": _CONSENT,
+    "suppress": _CONSENT,
+    "unsuppress": _CONSENT,
+    "erase": (),
+}
+"""What each ``do`` looks at, besides ``when``, ``name``, ``accounts`` and ``key``."""
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "profile": ("segment.traits", "none"),
+    "event": ("ecommerce.v2", "track", "none"),
+}
+"""The templates of each ``do``, its default first."""
 
 
 class FieldMap(Section):
@@ -103,9 +124,7 @@ class Rule(Section):
     patch: Patch = Patch()
     list: FieldSpec = None
     """Klaviyo's list, id or name."""
-    channels: Annotated[tuple[Channel, ...], BeforeValidator(listed), AlsoText(), Field(min_length=1)] = (
-        "email",
-    )
+    channels: Channels = ("email",)
     """Consent rules only."""
     consented_at: FieldSpec = None
     custom_source: FieldSpec = None

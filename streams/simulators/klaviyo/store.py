@@ -195,11 +195,12 @@ class Account:
             job.completed = job.total - job.failed - job.skipped
 
 
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+
+
 def _encoded(number: int, width: int) -> str:
     """Write a number in Crockford's base 32; scattered, so that ids don't look like a count."""
-    number = number * 0x9E3779B1 % (1 << 40) if width >= 8 else number * 0x9E3779B1 % (1 << 5 * width)
-    digits = ""
-    for _ in range(width):
-        digits = _ALPHABET[number & 31] + digits
-        number >>= 5
-    return digits
+    bits = min(40, 5 * width)
+    number = number * 0x9E3779B1 % (1 << bits)
+    pairs = "".join(_PAIRS[number >> shift & 1023] for shift in (30, 20, 10, 0))
+    return pairs[-width:].rjust(width, "0")

@@ -57,11 +57,14 @@ def list_dead_letters(
     as_json: Json = False,
 ) -> None:
     """List dead letters, oldest first in each partition; --json has one a line, bytes in base64."""
-    from streams.ledger.dead_letters import Filters, listing, since_ms
+    from datetime import UTC, datetime
+
+    from streams.ledger.dead_letters import listing
+    from streams.ledger.letters import Filters, since_ms
 
     values = settings(config)
     try:
-        after = since_ms(since) if since else None
+        after = since_ms(since, datetime.now(UTC)) if since else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from None
     letters = listing(values, Filters(reason, lane, account, stage, after, event))
@@ -78,10 +81,11 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter; exit 1 if there is none of this id."""
-    from streams.ledger.dead_letters import readable, show
+    from streams.ledger import dead_letters
+    from streams.ledger.letters import readable
 
     try:
-        letter = show(settings(config), which)
+        letter = dead_letters.show(settings(config), which)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if letter is None:

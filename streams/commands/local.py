@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,9 +62,13 @@ def simulate(
 ) -> None:
     """Play Klaviyo or Segment on 127.0.0.1 until Ctrl-C; prints READY and the URL."""
     if who is Simulator.KLAVIYO:
-        from streams.simulators.klaviyo.server import serve
+        from streams.simulators.klaviyo import server as klaviyo
+
+        serve: Any = klaviyo.serve
     else:
-        from streams.simulators.segment.server import serve
+        from streams.simulators.segment import server as segment
+
+        serve = segment.serve
 
     start_logging(who)
     import asyncio

@@ -1,0 +1,220 @@
+"""The audit's sums: what became of every record, from outcomes, dead letters and what is open. Pure."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.ledger.book import OF, Book, State
+from streams.ledger.reasons import Reason
+
+Place = tuple[str, int]
+"""Line (``origin.line``) and partition."""
+_CERTAINTY = {Reason.CONFIRMED.value: 1, Reason.UNCONFIRMED.value: 2}
+_NAMES = ("accepted", "confirmed", "unconfirmed")
+HOUR_MS = 3_600_000
+_OPEN = (State.PRESENT, State.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A record that nothing accounts for; ``last_stage`` is the last one known to have had it."""
+
+    line: str
+    partition: int
+    offset: int
+    last_stage: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """The sums: states by line ("events", "engagement"), certainty of deliveries, what is missing."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    states: dict[str, Counter[State]] = field(default_factory=dict)
+    deliveries: Counter[str] = field(default_factory=Counter)
+    missing: list[Missing] = field(default_factory=list)
+
+
+class Accounts:
+    """Takes in what the topics say, dead letters before outcomes, then counts.
+
+    Args:
+        hold_ms: how long a record may be held.
+    """
+
+    def __init__(self, hold_ms: float) -> None:
+        self._hold_ms = hold_ms
+        self._books: dict[Place, Book] = {}
+        self._deliveries: dict[int, int] = {}  # key → state, and how certain: state + 16 * certainty
+        self._dead: dict[int, int] = {}  # key → when the delivery's dead letter was written
+        self._refused: Counter[str] = Counter()  # at the gateway, after a 200
+        self._open: set[int] = set()
+        self.latencies = array("f")
+
+    def grow(self, line: str, partition: int, low: int, end: int) -> None:
+        """Tell which records a partition of a line has; ``low`` counts the first time only."""
+        book = self._books.get((line, partition))
+        if book is None:
+            self._books[(line, partition)] = Book(low, end)
+        else:
+            book.grow(end)
+
+    def outcome(self, said: Mapping[str, Any]) -> None:
+        """Take in one outcome (``avro/outcome.avsc``)."""
+        origin = said["origin"]
+        book = self._book(origin)
+        if book is None:
+            return
+        state = OF.get(said["outcome"], State.UNKNOWN)
+        delivery, at = said["delivery_id"], said["at"]
+        if delivery is None:
+            known = book.note(origin["offset"], state, said["stage"], at, said["replay"])
+            if known and state is State.ROUTED:
+                book.route(origin["offset"], [_key(origin, each) for each in said["deliveries"]])
+            return
+        key = _key(origin, delivery)
+        if said["stage"] == "route" and key in self._deliveries:
+            return  # the lane's own word counts
+        if self._dead.get(key, 0) > at:
+            return
+        before = self._deliveries.get(key, 0)
+        self._deliveries[key] = state + 16 * _CERTAINTY.get(said["reason"] or "", 0)
+        if (
+            state is State.DELIVERED
+            and before & 15 != state
+            and origin["line"] == "events"
+            and not said["replay"]
+        ):
+            self.latencies.append(at - origin["accepted_at"])
+
+    def dead_letter(self, letter: Mapping[str, Any]) -> None:
+        """Take in one dead letter (``avro/dead_letter.avsc``); it accounts for its record by itself."""
+        origin = letter["origin"]
+        if origin["offset"] < 0:
+            self._refused[_half(origin["line"])] += 1
+            return
+        book = self._book(origin)
+        if book is None:
+            return
+        delivery, at = letter["delivery_id"], letter["at"]
+        if delivery is not None:
+            key = _key(origin, delivery)
+            self._deliveries[key] = State.DEAD_LETTERED
+            self._dead[key] = at
+        elif letter["account"] is not None:
+            book.refused_in_part[origin["offset"]] = at
+        else:
+            book.note(origin["offset"], State.DEAD_LETTERED, letter["stage"], at, origin["replay"])
+
+    def close_all(self) -> None:
+        """Forget what was open; tell anew."""
+        self._open.clear()
+        for book in self._books.values():
+            book.close()
+
+    def opened(self, origin: Mapping[str, Any], delivery: str | None = None) -> None:
+        """A record, or one delivery of it, waits before a stage."""
+        if delivery is not None:
+            self._open.add(_key(origin, delivery))
+        elif (book := self._book(origin)) is not None:
+            book.opened[origin["offset"] - book.low] = 1
+
+    def silent(self) -> Iterator[tuple[str, int, int, int]]:
+        """Line, partition, start and end of where to look for records that nothing was said of."""
+        for (line, partition), book in self._books.items():
+            ranges = list(book.silent())
+            if ranges:
+                yield line, partition, ranges[0][0], ranges[-1][1]
+
+    def looked(self, found: Mapping[Place, Iterable[int]]) -> None:
+        """Take in where there are records, after looking at all silent ranges."""
+        for place, offsets in found.items():
+            for offset in offsets:
+                self._books[place].present(offset)
+        for book in self._books.values():
+            book.settle()
+
+    def tally(self, now: int, passed: Mapping[Place, int]) -> Tally:
+        """Count.
+
+        Args:
+            now: milliseconds since the epoch.
+            passed: per place, the first stage's next offset: what is not below is in flight.
+        """
+        tally = Tally(states={"events": Counter(), "engagement": Counter()})
+        for half, count in self._refused.items():
+            tally.accepted[half] += count
+            tally.states[half][State.DEAD_LETTERED] += count
+        for place, book in self._books.items():
+            half = _half(place[0])
+            states = tally.states[half]
+            for offset, state, last_stage in self._states(book, now, passed[place]):
+                tally.accepted[half] += 1
+                states[state] += 1
+                if state is State.UNKNOWN:
+                    tally.missing.append(Missing(*place, offset, last_stage))
+                if half == "events":
+                    self._certainty(book, offset, tally.deliveries)
+        return tally
+
+    def _states(self, book: Book, now: int, passed: int) -> Iterator[tuple[int, State, str]]:
+        """Offset, state and, should it be missing, the last stage that had it."""
+        overdue = now - self._hold_ms - HOUR_MS
+        late = {offset for offset, at in book.held.items() if at < overdue}
+        for i, number in enumerate(book.states):
+            offset = i + book.low
+            state = State(number)
+            waits = state in _OPEN
+            if state is State.HOLE:
+                continue
+            if state is State.ROUTED:
+                yield offset, self._routed(book, offset), "route"
+            elif waits and offset in book.refused_in_part:
+                yield offset, State.DEAD_LETTERED, "route"
+            elif waits and book.opened[i]:
+                yield offset, State.IN_FLIGHT, ""
+            elif state is State.PRESENT:
+                yield offset, State.IN_FLIGHT if offset >= passed else State.UNKNOWN, ""
+            else:
+                yield offset, State.UNKNOWN if offset in late else state, "identify"
+
+    def _routed(self, book: Book, offset: int) -> State:
+        """The first state that applies among the record's deliveries."""
+        worst = State.FILTERED
+        refused = book.refused_in_part.get(offset)
+        if refused is not None and refused >= book.replayed.get(offset, 0):
+            worst = State.DEAD_LETTERED
+        keys = book.deliveries(offset)
+        for key in keys:
+            state = self._deliveries.get(key, 0) & 15
+            if not state and key in self._open:
+                state = State.IN_FLIGHT
+            worst = min(worst, State(state))
+        return worst if keys else State.UNKNOWN
+
+    def _certainty(self, book: Book, offset: int, deliveries: Counter[str]) -> None:
+        for key in book.deliveries(offset):
+            packed = self._deliveries.get(key, 0)
+            if packed & 15 == State.DELIVERED:
+                deliveries[_NAMES[packed >> 4]] += 1
+
+    def _book(self, origin: Mapping[str, Any]) -> Book | None:
+        book = self._books.get((origin["line"], origin["partition"]))
+        return book if book is not None and origin["offset"] in book else None
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that this share of them does not exceed; 0 when there are none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def _half(line: str) -> str:
+    return "engagement" if line.startswith("engagement") else "events"
+
+
+def _key(origin: Mapping[str, Any], delivery: str) -> int:
+    """64 bits that stand for a delivery of a record, in this process."""
+    return hash((origin["line"], origin["partition"], origin["offset"], delivery)) & 0xFFFF_FFFF_FFFF_FFFF

@@ -1,0 +1,136 @@
+"""Reading what the audit needs: positions in the order of the line, then ends, then all up to these ends."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from confluent_kafka import Message
+
+from streams.config import Config
+from streams.engine.control import now_ms
+from streams.engine.positions import Passed, Positions, positions
+from streams.engine.reading import Place, Range, Reader, place_of
+from streams.engine.registry import Registry
+from streams.engine.topics import INPUTS, TOPICS, full, inputs, line, logical
+from streams.ledger.accounting import HOUR_MS, Accounts
+from streams.ledger.letters import document
+from streams.ledger.report import Report
+from streams.ledger.trace import ENTRIES, FIRSTS, Decode, decoded, traced
+
+
+def audit(config: Config, wait_s: float = 0.0) -> Report:
+    """Account for everything, again and again until nothing is in flight or the wait is over.
+
+    Raises:
+        Away: it could not be told, since something does not answer or a transaction stays open.
+        Misconfigured: the topics are not there.
+    """
+    auditor = Auditor(config)
+    deadline = time.monotonic() + wait_s
+    while (report := auditor.look()).in_flight and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return report
+
+
+class Auditor:
+    """Each look reads on where the last one ended."""
+
+    def __init__(self, config: Config) -> None:
+        self._prefix = config.prefix
+        self._reader = Reader(config.kafka.client())
+        self._registry = Registry.of(config)
+        self._accounts = Accounts(config.identity.hold_hours * HOUR_MS)
+        self._read: dict[Place, int] = {}
+        self._letters: Counter[str] = Counter()
+        self._samples: dict[str, dict[str, Any]] = {}
+
+    def look(self) -> Report:
+        """How it stands now."""
+        passed = {stage: positions(self._reader, self._prefix, stage) for stage in INPUTS}
+        places = self._reader.places(full(self._prefix, name) for name in TOPICS if TOPICS[name].schema)
+        ends = self._reader.ends(places)
+        self._reader.settle(ends)
+        starts = self._reader.starts(places)
+        for (topic, partition), end in ends.items():
+            if (name := logical(self._prefix, topic)) in ENTRIES.values():
+                self._accounts.grow(line(name), partition, starts[(topic, partition)], end)
+        self._take_in(starts, ends)
+        self._tails(passed, starts, ends)
+        self._look_for_records()
+        first = {
+            (entry, partition): _next(passed[FIRSTS[name.removesuffix(".backfill")]], name, partition)
+            for entry, name in ENTRIES.items()
+            for topic, partition in places
+            if topic == full(self._prefix, name)
+        }
+        tally = self._accounts.tally(now_ms(), first)
+        return Report(
+            tally=tally,
+            latencies=self._accounts.latencies,
+            dead_letters=[
+                {"reason": reason, "count": count, "sample": self._samples[reason]}
+                for reason, count in self._letters.most_common()
+            ],
+            missing=traced(self._reader, self._registry, self._prefix, tally.missing),
+        )
+
+    def _take_in(self, starts: dict[Place, int], ends: dict[Place, int]) -> None:
+        """Dead letters and outcomes since the last look."""
+        letters, outcomes = full(self._prefix, "dead.letters"), full(self._prefix, "outcomes")
+        for topic, schema in ((letters, "dead_letter"), (outcomes, "outcome")):
+            ranges = [
+                Range(*place, self._read.get(place, starts[place]), end)
+                for place, end in ends.items()
+                if place[0] == topic
+            ]
+            for message, record in self._decoded(ranges, self._registry.codec(schema).decode):
+                if topic == letters:
+                    self._letter(message, record)
+                else:
+                    self._accounts.outcome(record)
+            self._read |= {(r.topic, r.partition): r.end for r in ranges}
+
+    def _letter(self, message: Message, record: dict[str, Any]) -> None:
+        (_, partition), offset = place_of(message)
+        reason = record["reason"].partition(":")[0]
+        self._letters[reason] += 1
+        self._samples.setdefault(reason, document(partition, offset, record))
+        self._accounts.dead_letter(record)
+
+    def _tails(self, passed: dict[str, Positions], starts: dict[Place, int], ends: dict[Place, int]) -> None:
+        """What waits before each stage but the first."""
+        self._accounts.close_all()
+        for stage in INPUTS:
+            for name in inputs(stage):
+                if name in ENTRIES.values():
+                    continue
+                schema = TOPICS[name].schema or ""
+                places = [place for place in ends if place[0] == full(self._prefix, name)]
+                done = {place: passed[stage].get(place[1], {}).get(name, Passed(0)) for place in places}
+                ranges = [Range(*p, max(starts[p], done[p].next), ends[p]) for p in places]
+                origin = self._registry.codec(schema).prefix(upto="origin")
+                for message, record in self._decoded(ranges, origin):
+                    place, offset = place_of(message)
+                    if offset not in done[place]:
+                        self._accounts.opened(record["origin"], record.get("op_id"))
+
+    def _look_for_records(self) -> None:
+        """Of offsets that nothing was said of: which hold records at all?"""
+        ranges = [
+            Range(full(self._prefix, ENTRIES[entry]), partition, start, end)
+            for entry, partition, start, end in self._accounts.silent()
+        ]
+        found: dict[tuple[str, int], list[int]] = {}
+        for batch in self._reader.read(ranges):
+            for (topic, partition), offset in map(place_of, batch):
+                found.setdefault((line(logical(self._prefix, topic)), partition), []).append(offset)
+        self._accounts.looked(found)
+
+    def _decoded(self, ranges: Iterable[Range], decode: Decode) -> Iterator[tuple[Message, dict[str, Any]]]:
+        return decoded(self._reader, self._registry, ranges, decode)
+
+
+def _next(passed: Positions, name: str, partition: int) -> int:
+    position = passed.get(partition, {}).get(name)
+    return 0 if position is None else position.next

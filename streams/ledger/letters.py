@@ -1,0 +1,92 @@
+"""Dead letters as users see them. Pure."""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_AGE = re.compile(r"(\d+)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which dead letters; None = any. ``since`` in milliseconds since the epoch."""
+
+    reason: str | None = None
+    lane: str | None = None
+    account: str | None = None
+    stage: str | None = None
+    since: int | None = None
+    event: str | None = None
+
+    def match(self, letter: Mapping[str, Any]) -> bool:
+        """Whether a dead letter passes. A reason matches with and without its detail after the colon."""
+        return (
+            (self.reason is None or self.reason in (letter["reason"], letter["reason"].partition(":")[0]))
+            and self.lane in (None, letter["lane"])
+            and self.account in (None, letter["account"])
+            and self.stage in (None, letter["stage"])
+            and self.event in (None, letter["event_id"])
+            and (self.since is None or letter["at"] >= self.since)
+        )
+
+
+def document(partition: int, offset: int, letter: Mapping[str, Any]) -> dict[str, Any]:
+    """A dead letter (``avro/dead_letter.avsc``) in the form of ``dead-letters list --json``."""
+    origin = letter["origin"]
+    return {
+        "id": f"{partition}-{offset}",
+        "at": letter["at"],
+        "stage": letter["stage"],
+        "account": letter["account"],
+        "lane": letter["lane"],
+        "reason": letter["reason"],
+        "detail": letter["detail"],
+        "origin": {
+            key: origin[key] for key in ("space", "partition", "offset", "line", "accepted_at", "replay")
+        },
+        "event_id": letter["event_id"],
+        "delivery_id": letter["delivery_id"],
+        "attempts": letter["attempts"],
+        "reply": letter["reply"],
+        "trace_id": letter["trace_id"],
+        "bytes": b64encode(letter["bytes"]).decode(),
+    }
+
+
+def place_of(which: str) -> tuple[int, int]:
+    """Partition and offset of an id. Raises ValueError."""
+    found = re.fullmatch(r"(\d+)-(\d+)", which)
+    if found is None:
+        raise ValueError(f"{which!r} is not an id: write PARTITION-OFFSET, as `dead-letters list` shows it")
+    return int(found[1]), int(found[2])
+
+
+def since_ms(text: str, now: datetime) -> int:
+    """Milliseconds since the epoch of an ISO 8601 time (UTC unless it says) or an age such as ``2h``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    age = _AGE.fullmatch(text)
+    if age is not None:
+        at = now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    else:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is neither ISO 8601 nor an age: write 2026-05-01T12:00 or 2h"
+            ) from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def readable(letter: Mapping[str, Any]) -> str:
+    """A dead letter for a person: its facts, then the record's bytes as text."""
+    at = datetime.fromtimestamp(letter["at"] / 1000, UTC).isoformat(timespec="milliseconds")
+    facts = {key: value for key, value in letter.items() if key != "bytes" and value is not None} | {"at": at}
+    body = b64decode(letter["bytes"]).decode(errors="backslashreplace")
+    return "\n".join([*(f"{key}: {value}" for key, value in facts.items()), "", body])

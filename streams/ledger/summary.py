@@ -1,0 +1,43 @@
+"""The audit for a person. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+SHOWN = 20
+_STATES = (
+    "delivered",
+    "unchanged",
+    "duplicate",
+    "filtered",
+    "held",
+    "expired",
+    "refused",
+    "dead_lettered",
+    "in_flight",
+    "unaccounted",
+)
+_BACK = ("forwarded", "duplicate", "filtered", "dead_lettered", "in_flight", "unaccounted")
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """Lines of text of a report's JSON form: the sums, the reasons of dead letters, what is missing."""
+    back, latency = report["engagement"], report["latency_ms"]
+    lines = [f"accepted {report['accepted']}: {_counts(report, _STATES)}"]
+    if back["in"]:
+        lines.append(f"engagement {back['in']}: {_counts(back, _BACK)}")
+    if latency["n"]:
+        lines.append(f"latency: p50 {latency['p50']} ms, p99 {latency['p99']} ms, of {latency['n']}")
+    lines += [f"dead letters, {each['reason']}: {each['count']}" for each in report["dead_letters"]]
+    missing = report["missing"]
+    lines += [
+        f"missing: {each['event_id']} of space {each['space']}, {each['partition']}-{each['offset']}, "
+        f"last seen at {each['last_stage']}"
+        for each in missing[:SHOWN]
+    ]
+    if len(missing) > SHOWN:
+        lines.append(f"… and {len(missing) - SHOWN} more: streams audit --json")
+    return "\n".join(lines)
+
+
+def _counts(found: Mapping[str, int], names: tuple[str, ...]) -> str:
+    return ", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in names if found[name]) or "nothing"

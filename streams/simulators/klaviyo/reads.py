@@ -172,7 +172,12 @@ def profile_page(
         return (row.attributes.get("email") or "" if name == "email" else sorts[name]), row.seq
 
     def shown(row: Profile) -> Any:
-        return {"type": "profile", "id": row.id} if ids_only else resources.profile(row, ctx)
+        if ids_only:
+            return {"type": "profile", "id": row.id}
+        made = resources.profile(row, ctx)
+        if joined is not None:
+            made["attributes"]["joined_group_at"] = resources.iso(joined.get(row.id, row.created))
+        return made
 
     return page(ctx, rows, key, shown, size=size, downward=downward)
 

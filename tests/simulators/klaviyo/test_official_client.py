@@ -62,3 +62,65 @@ async def test_writes_and_reads_with_the_official_client(sim: Sim) -> None:
     assert shown["pages"] == [2, 1]
     assert len(shown["typed"]) == 3
     assert shown["account"][0].attributes.timezone == "UTC"
+
+
+async def test_lists_jobs_and_consent_with_the_official_client(sim: Sim) -> None:
+    host = str(sim.client.make_url("/")).rstrip("/")
+    subscription = {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
+    person = {"type": "profile", "attributes": {"email": "ada@shop.io", "subscriptions": subscription}}
+
+    def data(kind: str, **rest: Any) -> dict[str, Any]:
+        return {"data": {"type": kind, **rest}}
+
+    def use() -> dict[str, Any]:
+        api = KlaviyoAPI("pk_acme", test_host=host, max_retries=0)
+        made = api.Lists.create_list(data("list", attributes={"name": "News"}))
+        to_list = {"list": {"data": {"type": "list", "id": made.data.id}}}
+        api.Profiles.bulk_subscribe_profiles(
+            data(
+                "profile-subscription-bulk-create-job",
+                attributes={"profiles": {"data": [person]}},
+                relationships=to_list,
+            )
+        )
+        rows = [profile(email="bob@shop.io")["data"], profile(external_id="u2")["data"]]
+        job = api.Profiles.bulk_import_profiles(
+            data("profile-bulk-import-job", attributes={"profiles": {"data": rows}})
+        )
+        done = api.Profiles.get_bulk_import_profiles_job(job.data.id)
+        errors = api.Profiles.get_errors_for_bulk_import_profiles_job(job.data.id)
+        ada, bob = (
+            api.Profiles.get_profiles(
+                filter=f'equals(email,"{email}")', additional_fields_profile=["subscriptions"]
+            ).data[0]
+            for email in ("ada@shop.io", "bob@shop.io")
+        )
+        reference = {"data": [{"type": "profile", "id": bob.id}]}
+        api.Lists.add_profiles_to_list(made.data.id, reference)
+        members = api.Lists.get_profiles_for_list(made.data.id).data
+        api.Lists.remove_profiles_from_list(made.data.id, reference)
+        suppressed = {"profiles": {"data": [{"type": "profile", "attributes": {"email": "ada@shop.io"}}]}}
+        suppress = api.Profiles.bulk_suppress_profiles(
+            data("profile-suppression-bulk-create-job", attributes=suppressed)
+        )
+        sources = {"profiles": {"data": [{"type": "profile", "id": bob.id}]}}
+        merged = api.Profiles.merge_profiles(data("profile-merge", id=ada.id, relationships=sources))
+        return {
+            "consent": ada.attributes.subscriptions.email.marketing.consent,
+            "done": done.data.attributes.status,
+            "errors": errors.data,
+            "members": [row.attributes.email for row in members],
+            "suppress": suppress.data.attributes.total_count,
+            "merged": merged.data.id == ada.id,
+        }
+
+    shown = await asyncio.to_thread(use)
+
+    assert shown == {
+        "consent": "SUBSCRIBED",
+        "done": "complete",
+        "errors": [],
+        "members": ["ada@shop.io", "bob@shop.io"],
+        "suppress": 1,
+        "merged": True,
+    }

@@ -15,13 +15,11 @@ _LENGTHS: Final = Struct("<HI")
 _GONE: Final = 0xFFFFFFFF
 
 
-def records(changes: dict[bytes, bytes | None], position: bytes, packed: bool) -> list[dict[str, Any]]:
-    """The transaction's changelog records in order, without partition; the position's comes last."""
+def records(changes: dict[bytes, bytes | None], position: bytes, packed: bool) -> list[tuple[bytes, bytes | None]]:
+    """The transaction's changelog records in order, key and value; the position's comes last."""
     if packed:
-        return [{"key": POSITION_KEY, "value": pack(changes | {POSITION_KEY: position})}]
-    keyed: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in changes.items()]
-    keyed.append({"key": POSITION_KEY, "value": position})
-    return keyed
+        return [(POSITION_KEY, pack(changes | {POSITION_KEY: position}))]
+    return [*changes.items(), (POSITION_KEY, position)]
 
 
 def changes_of(key: bytes, value: bytes | None, packed: bool) -> Iterator[tuple[bytes, bytes | None]]:

@@ -5,6 +5,9 @@ from typing import Any, Final
 Position = int | dict[str, Any]
 """Next offset of an input; a stage that finishes out of order adds the ranges done beyond it."""
 
+Produced = tuple[int, bytes | None, bytes | None]
+"""A record to write: partition, key, value."""
+
 OUTCOMES: Final = "outcomes"
 DEAD_LETTERS: Final = "dead.letters"
 
@@ -15,7 +18,7 @@ class Outbox:
     __slots__ = ("accepted_at", "changes", "dead_letters", "outcomes", "positions", "records")
 
     def __init__(self) -> None:
-        self.records: dict[str, list[dict[str, Any]]] = {}
+        self.records: dict[str, list[Produced]] = {}
         self.outcomes: list[bytes] = []
         self.dead_letters: list[bytes] = []
         self.changes: dict[bytes, bytes | None] = {}
@@ -24,11 +27,10 @@ class Outbox:
 
     def send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
         """Produce one record."""
-        record = {"key": key, "value": value, "partition": partition}
         try:
-            self.records[topic].append(record)
+            self.records[topic].append((partition, key, value))
         except KeyError:
-            self.records[topic] = [record]
+            self.records[topic] = [(partition, key, value)]
 
     def put(self, key: bytes, value: bytes) -> None:
         """Change the state."""

@@ -26,6 +26,7 @@ class Ownership:
         self._stage = stage
         self._fatal = fatal
         self._owned: set[int] = set()
+        self._dealt = False
         self._lives: dict[int, asyncio.Task[None]] = {}
         self._slots: dict[int, Slot] = {}
 
@@ -42,6 +43,7 @@ class Ownership:
             topics[partition].add(topic)
         wanted = {self._place.prefix + topic for topic in self._place.inputs}
         self._owned = {partition for partition, named in topics.items() if wanted <= named}
+        self._dealt = True
         log.info("assigned", stage=self._stage.name, partitions=sorted(self._owned))
         for partition, slot in self._slots.items():
             slot.release() if partition in self._owned else slot.revoke()
@@ -104,6 +106,10 @@ class Ownership:
         await self.consumer.seek_wait({tp: slot.next[topic] for topic, tp in tps.items()})
         self.consumer.resume_partitions(set(tps.values()))
         log.info("slot_open", stage=slot.stage, partition=slot.partition, restored=applied, next=slot.next)
+
+    def ready(self) -> bool:
+        """Whether the group has dealt and every slot that is ours is open."""
+        return self._dealt and self._owned <= self._slots.keys()
 
     def places(self, tps: set[TP]) -> dict[TP, int]:
         """Where to read on in those of ``tps`` whose slots are open."""

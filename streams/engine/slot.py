@@ -219,17 +219,14 @@ class Slot:
 
     def _write(self, outbox: Outbox, position: bytes) -> None:
         place = self.place
-        log = changelog.records(outbox.changes, position, place.packed)
-        for record in log:
-            record["partition"] = self.partition
         own = self.partition % place.ledger_partitions
         records = [(place.prefix + topic, batch) for topic, batch in outbox.records.items()]
         for topic, values in ((OUTCOMES, outbox.outcomes), (DEAD_LETTERS, outbox.dead_letters)):
             if values:
-                rows = [{"key": None, "value": value, "partition": own} for value in values]
-                records.append((place.prefix + topic, rows))
-        records.append((f"{place.prefix}changelog.{self.stage}", log))
-        offset = self._transactions.write(records, mark=log[-1])
+                records.append((place.prefix + topic, [(own, None, value) for value in values]))
+        log = changelog.records(outbox.changes, position, place.packed)
+        records.append((f"{place.prefix}changelog.{self.stage}", [(self.partition, *record) for record in log]))
+        offset = self._transactions.write(records)
         changes = [*outbox.changes.items(), (changelog.POSITION_KEY, position)]
         self.store.write(changes, offset + 1)
 

@@ -1,107 +1,134 @@
-"""Child processes, kept running: one a stage."""
+"""Child processes that belong together: restarted when they end, ended when this process ends, however it ends."""
 
+import asyncio
 import os
-import selectors
 import signal
-import subprocess
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import FrameType
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Final
 
 from streams.engine.telemetry import log
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
-SOUND_S = 60.0
-"""A child that ran for so long starts again with the first pause."""
-PATIENCE_S = 10.0
-WRONG = 2
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 10.0
+STEADY_S: Final = 30.0
+"""Who has run for so long starts from the first pause again."""
+PATIENCE_S: Final = 6.0
+WRONG: Final = 2
+"""Exit code of a wrong configuration: a restart can't help."""
+
+OnLine = Callable[[str, str], None]
 
 
-@dataclass(slots=True)
-class _Child:
-    """One command, its process while it runs, and when to start it again."""
-
-    name: str
-    command: Sequence[str]
-    process: subprocess.Popen[bytes] | None = None
-    began: float = 0.0
-    pause: float = FIRST_PAUSE_S
-    due: float = 0.0
-
-
-def supervise(commands: Mapping[str, Sequence[str]], pipe_variable: str) -> int:
-    """Run the commands until SIGTERM or SIGINT; one that ends starts again after a pause that doubles.
+class Supervisor:
+    """Runs named commands.
 
     Args:
-        commands: name → command.
-        pipe_variable: environment variable that tells a child the number of a pipe that closes with us.
+        commands: name → argv.
+        parent: environment variable that tells a child the number of the pipe which closes when we end.
+        env: what children get on top of this process's environment.
+        on_line: told each stdout line of a child by name; without it they share our stdout.
+        on_change: told whenever a child was started, so that its process id is known.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[str, list[str]],
+        parent: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        on_line: OnLine | None = None,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._commands = commands
+        self._on_line = on_line
+        self._on_change = on_change
+        self._ours, self._theirs = os.pipe()
+        self._env = {**os.environ, **(env or {}), parent: str(self._ours)}
+        self._stopping = False
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._tasks: list[asyncio.Task[int]] = []
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process id of each running child."""
+        return {name: child.pid for name, child in self._children.items() if child.returncode is None}
+
+    def start(self) -> None:
+        """Start all; they are kept running until ``stop``."""
+        self._tasks = [asyncio.create_task(self._keep(name), name=name) for name in self._commands]
+
+    async def failed(self) -> int:
+        """Wait until a child says that its configuration is wrong; its exit code."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(iter(done)).result()
+
+    async def _keep(self, name: str) -> int:
+        pause = FIRST_PAUSE_S
+        while True:
+            began = monotonic()
+            code = await self._run(name)
+            if self._stopping or code == WRONG:
+                return code
+            pause = FIRST_PAUSE_S if monotonic() - began > STEADY_S else pause
+            log.warning("child_ended", child=name, code=code, restart_in_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _run(self, name: str) -> int:
+        child = await asyncio.create_subprocess_exec(
+            *self._commands[name],
+            env=self._env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if self._on_line else None,
+            pass_fds=(self._ours,),
+            start_new_session=True,  # a Ctrl-C is ours to pass on
+        )
+        self._children[name] = child
+        self._on_change()
+        if child.stdout is not None and self._on_line is not None:
+            async for line in child.stdout:
+                self._on_line(name, line.decode(errors="replace").rstrip("\n"))
+        return await child.wait()
+
+    async def stop(self) -> None:
+        """Ask all to end; after six seconds those left are killed."""
+        self._stopping = True
+        for child in self._children.values():
+            if child.returncode is None:
+                child.send_signal(signal.SIGTERM)
+        _, late = await asyncio.wait(self._tasks, timeout=PATIENCE_S) if self._tasks else (set(), set())
+        for task in late:
+            child = self._children[task.get_name()]
+            if child.returncode is None:
+                log.warning("child_killed", child=task.get_name())
+                child.kill()
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(child.wait() for child in self._children.values()))
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+def supervise(commands: Mapping[str, list[str]], parent: str) -> int:
+    """Keep commands running until SIGTERM or SIGINT.
 
     Returns:
-        0 when told to stop, 2 as soon as a child ends with 2: its configuration is wrong, for all.
+        0 when told to stop, 2 when a child's configuration is wrong.
     """
-    reading, writing = os.pipe()
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    stopping: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stopping.append(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
-    old_wake = signal.set_wakeup_fd(wake)
-    children = [_Child(name, command) for name, command in commands.items()]
-    try:
-        return _loop(children, stopping, woken, reading, {**os.environ, pipe_variable: str(reading)})
-    finally:
-        _end([child.process for child in children if child.process])
-        signal.set_wakeup_fd(old_wake)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for pipe in (reading, writing, woken, wake):
-            os.close(pipe)
+    return asyncio.run(_supervise(commands, parent))
 
 
-def _loop(
-    children: list[_Child], stopping: list[int], woken: int, pipe: int, environ: Mapping[str, str]
-) -> int:
-    with selectors.DefaultSelector() as selector:
-        selector.register(woken, selectors.EVENT_READ)
-        while not stopping:
-            now = time.monotonic()
-            for child in children:
-                if child.process is not None and (code := child.process.poll()) is not None:
-                    if code == WRONG:
-                        return WRONG
-                    _ended(child, code, now)
-                if child.process is None and child.due <= now:
-                    child.process = subprocess.Popen(child.command, env=environ, pass_fds=(pipe,))
-                    child.began = now
-                    log.info("started", stage=child.name, pid=child.process.pid)
-            due = [child.due - now for child in children if child.process is None]
-            if selector.select(max(0.0, min(due)) if due else None):
-                os.read(woken, 4096)
-    return 0
-
-
-def _ended(child: _Child, code: int, now: float) -> None:
-    child.process = None
-    child.pause = FIRST_PAUSE_S if now - child.began > SOUND_S else child.pause
-    child.due = now + child.pause
-    log.warning("ended", stage=child.name, code=code, again_in_s=child.pause)
-    child.pause = min(child.pause * 2, LONGEST_PAUSE_S)
-
-
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask all to end, wait, then kill what is left."""
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + PATIENCE_S
-    for process in processes:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.error("killed", pid=process.pid)
-            process.kill()
-            process.wait()
+async def _supervise(commands: Mapping[str, list[str]], parent: str) -> int:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    supervisor = Supervisor(commands, parent)
+    supervisor.start()
+    waits = [asyncio.create_task(told.wait()), asyncio.create_task(supervisor.failed())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    code = 0 if told.is_set() else int(waits[1].result())
+    await supervisor.stop()
+    for wait in waits:
+        wait.cancel()
+    return code

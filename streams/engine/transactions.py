@@ -6,6 +6,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.engine.errors import Away, Fenced
+from streams.engine.outbox import Produced
 
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 """A dead writer delays readers at most so long; the producer's delivery time-out lies below it."""
@@ -19,6 +20,9 @@ FENCED: Final = frozenset(
         KafkaError._STATE,
     }
 )
+
+
+Delivered = Callable[[KafkaError | None, Message], None]
 
 
 class Transactions:
@@ -47,33 +51,32 @@ class Transactions:
         """
         self._insist(lambda: self._producer.init_transactions(timeout_s))
 
-    def write(self, records: list[tuple[str, list[dict[str, Any]]]], mark: dict[str, Any]) -> int:
-        """Write all records in one transaction: (full topic, records) pairs.
-
-        Args:
-            records: what to write; each record has key, value and partition.
-            mark: the record among them whose offset is wanted.
+    def write(self, records: list[tuple[str, list[Produced]]]) -> int:
+        """Write all records, (full topic, records) pairs, in one transaction.
 
         Returns:
-            The offset of ``mark``.
+            The offset of the very last record.
 
         Raises:
             Fenced: another process has taken over; nothing was written.
-            Away: the broker does not answer; nothing was written.
+            Away: the broker does not answer; whether it was written shows when the slot is opened again.
         """
+        *_, (topic, batch) = records
+        last = (topic, batch.pop())
         offsets: list[int] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 offsets.append(message.offset() or 0)
 
-        mark["callback"] = delivered
         while True:
             offsets.clear()
             self._insist(self._producer.begin_transaction)
             try:
                 for topic, batch in records:
-                    self._produce(topic, batch)
+                    for record in batch:
+                        self._produce(topic, record)
+                self._produce(*last, delivered)
                 self._insist(lambda: self._producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000))
             except _Aborted as aborted:
                 self._insist(lambda: self._producer.abort_transaction(TRANSACTION_TIMEOUT_MS / 1000))
@@ -82,14 +85,20 @@ class Transactions:
                 continue
             return offsets[-1]
 
-    def _produce(self, topic: str, batch: list[dict[str, Any]]) -> None:
-        while (queued := self._producer.produce_batch(topic, batch)) < len(batch):
-            failed = [record for record in batch if "_error" in record]
-            first = failed[0].pop("_error")
-            if first.code() != KafkaError._QUEUE_FULL:
-                raise _Aborted(first)
-            batch = [record for record in failed if record.pop("_error", None) or True]
-            self._producer.poll(0.05 if queued else 0.5)
+    def _produce(self, topic: str, record: Produced, delivered: Delivered | None = None) -> None:
+        partition, key, value = record
+        while True:
+            try:
+                if delivered is None:
+                    self._producer.produce(topic, value, key, partition)
+                else:
+                    self._producer.produce(topic, value, key, partition, delivered)
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as raised:
+                raise _Aborted(raised.args[0]) from raised
+            else:
+                return
 
     def _insist(self, call: Callable[[], Any]) -> None:
         """Call until done; translate what librdkafka raises."""

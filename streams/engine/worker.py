@@ -113,7 +113,7 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, None)
-    for chatty in ("faust", "mode", "aiokafka"):
+    for chatty in ("faust", "mode", "aiokafka", "streams.engine.consumer"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     registry = Registry.of(config)
     control = ControlTail(config)
@@ -136,7 +136,7 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
     app = application(config, stage, ownership)
     log.info("starting", stage=stage.name, pid=os.getpid(), folder=str(folder))
     try:
-        async with control, serve_admin(config, stage.name):
+        async with control, serve_admin(config, stage.name, ready=ownership.ready):
             await app.start()
             watch = asyncio.create_task(_crashed(app, end))
             why = await ended

@@ -1,0 +1,77 @@
+"""One transaction a batch: whatever is killed whenever, each accepted record goes through once, in order."""
+
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from streams.engine.reading import Reader
+from streams.local.stack import Stack
+from tests.line import Bench, eventually, kill_at_random, running, track
+
+pytestmark = pytest.mark.stack
+
+
+def _through(bench: Bench) -> int:
+    """Records that left dedupe: forwarded or said to be duplicates (transaction markers count too)."""
+    reader = Reader(bench.config.kafka.client())
+    place = (bench.config.prefix + "changelog.dedupe", 0)
+    return reader.stable([place])[place]
+
+
+def test_kill_9_at_random_loses_and_doubles_nothing(stack: Stack, prefix: str, tmp_path: Path) -> None:
+    """Every accepted record is in ``segment.unique`` once or is a duplicate; order per identifier is kept."""
+    bench = Bench(stack, prefix, tmp_path)
+    events, people = 60_000, 500
+    repeated = [track(n, user_id=f"u{n % people}") for n in range(0, 3_000, 7)]
+    with running(bench, "dedupe") as workers:
+        bench.accept(track(n, user_id=f"u{n % people}") for n in range(events))
+        bench.accept(repeated)
+        kill_at_random(bench, workers, kills=4, seed=7, done=lambda: False)
+        eventually(lambda: len(bench.read("outcomes")) == len(repeated))
+        eventually(lambda: len(bench.read("segment.unique")) >= events)
+
+    unique = bench.decoded("segment.unique", "unique")
+    origins = [(row["origin"]["partition"], row["origin"]["offset"]) for row in unique]
+    duplicates = bench.decoded("outcomes", "outcome")
+
+    assert events == len(unique) == len(set(origins))
+    assert {"duplicate"} == {row["outcome"] for row in duplicates}
+    by_partition: defaultdict[int, list[int]] = defaultdict(list)
+    for partition, offset in origins:
+        by_partition[partition].append(offset)
+    assert all(offsets == sorted(offsets) for offsets in by_partition.values())
+
+
+def test_state_comes_back_from_the_changelog_alone(stack: Stack, prefix: str, tmp_path: Path) -> None:
+    """With its local state gone, a worker still knows what it has seen and where it stopped."""
+    bench = Bench(stack, prefix, tmp_path)
+    with running(bench, "dedupe"):
+        bench.accept(track(n, user_id=f"u{n}") for n in range(500))
+        eventually(lambda: len(bench.read("segment.unique")) == 500)
+    shutil.rmtree(tmp_path / "state")
+
+    with running(bench, "dedupe"):
+        bench.accept(track(n, user_id=f"u{n}") for n in range(500))
+        eventually(lambda: len(bench.read("outcomes")) == 500)
+
+    assert 500 == len(bench.read("segment.unique"))
+
+
+def test_two_workers_share_the_partitions_and_a_third_takes_over(stack: Stack, prefix: str, tmp_path: Path) -> None:
+    """Scaling out and in while records flow doubles nothing and loses nothing."""
+    bench = Bench(stack, prefix, tmp_path)
+    with running(bench, "dedupe"):
+        bench.accept(track(n, user_id=f"u{n}") for n in range(5_000))
+        with running(bench, "dedupe"):
+            bench.accept(track(n, user_id=f"u{n}") for n in range(5_000, 10_000))
+            eventually(lambda: b"partitions='[0, 1]'" in (tmp_path / "dedupe.log").read_bytes()
+                       or b"partitions='[2, 3]'" in (tmp_path / "dedupe.log").read_bytes())
+        bench.accept(track(n, user_id=f"u{n}") for n in range(10_000, 15_000))
+        eventually(lambda: len(bench.read("segment.unique")) >= 15_000)
+
+    origins = [
+        (row["origin"]["partition"], row["origin"]["offset"]) for row in bench.decoded("segment.unique", "unique")
+    ]
+    assert 15_000 == len(origins) == len(set(origins))

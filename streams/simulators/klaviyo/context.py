@@ -92,12 +92,13 @@ def struck_rows(rows: Sequence[ErrorRow], emails: Sequence[str | None]) -> dict[
     return struck
 
 
-def refuse_struck(struck: Mapping[int, ErrorRow], base: str) -> None:
-    """Refuse the call for the rows that are not to fail later."""
+def refuse_struck(struck: Mapping[int, ErrorRow], base: str, *, single: bool = False) -> None:
+    """Refuse the call for the rows that are not to fail later; a `single` call's row has no index."""
     problems = []
     for index, row in sorted(struck.items()):
         field = "attributes/email" if row.email else "attributes"
-        pointer = f"{base}/{index}/{field}" if row.pointer else "/data"
+        place = f"{base}/{field}" if single else f"{base}/{index}/{field}"
+        pointer = place if row.pointer else "/data"
         if not row.late:
             problems.append(Problem(row.detail, pointer, code=row.code))
     if problems:

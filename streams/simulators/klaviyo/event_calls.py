@@ -41,7 +41,7 @@ def create_event(ctx: Context) -> Reply:
     identity.matches(ctx.account, identity.identifiers(resource), at)
     email = resource["attributes"].get("email")
     struck = struck_rows(ctx.call.error_rows, [email])
-    refuse_struck(struck, "/data/attributes/profile/data")
+    refuse_struck(struck, at, single=True)
     reply = Reply(202, headers=dict(PHONE_FAILED) if failed else {})
     if not (ctx.call.drop or struck or _is_fake(ctx, email)):
         profile = identity.of_event(ctx.account, resource, ctx.now, at)

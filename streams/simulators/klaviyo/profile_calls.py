@@ -31,7 +31,8 @@ def _read(ctx: Context, spec: Spec) -> tuple[dict[str, Any], dict[str, str]]:
         headers = dict(PHONE_FAILED)
     if problems or not isinstance(resource, dict):
         raise Refused(*problems)
-    refuse_struck(struck_rows(ctx.call.error_rows, [resource["attributes"].get("email")]), "/data")
+    struck = struck_rows(ctx.call.error_rows, [resource["attributes"].get("email")])
+    refuse_struck(struck, "/data", single=True)
     return resource, headers
 
 

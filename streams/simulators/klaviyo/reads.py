@@ -28,6 +28,7 @@ PROFILE_FILTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("created", "updated"), ("greater-than", "less-than")),
 }
 _METRIC_FILTERS = dict.fromkeys(("integration.name", "integration.category"), ("equals",))
+_PROFILE_SORTS = ("id", "created", "updated", "email")
 Key = Callable[[T], tuple[Any, int]]
 
 
@@ -48,6 +49,7 @@ def page(
     *,
     size: int,
     downward: bool = False,
+    included: Callable[[list[T]], list[Any]] | None = None,
 ) -> Reply:
     """Return one page, ordered by `key`: a value and a number that never ties.
 
@@ -68,7 +70,10 @@ def page(
         links["next"] = _link(ctx, _cursor(key(ordered[start + size])))
     if start > 0:
         links["prev"] = _link(ctx, _cursor(key(ordered[max(0, start - size)])))
-    return document(200, {"data": [shown(row) for row in rows], "links": links})
+    body: dict[str, Any] = {"data": [shown(row) for row in rows], "links": links}
+    if included is not None:
+        body["included"] = included(rows)
+    return document(200, body)
 
 
 def _cursor(mark: tuple[Any, int]) -> str:
@@ -113,7 +118,30 @@ def get_events(ctx: Context) -> Reply:
     def shown(row: Event) -> resources.Resource:
         return resources.event(row, ctx)
 
-    return page(ctx, rows, lambda row: (row.time, row.seq), shown, size=size, downward=downward)
+    def included(events: list[Event]) -> list[resources.Resource]:
+        return _included(ctx, events)
+
+    more = included if ctx.query.get("include") else None
+    return page(
+        ctx, rows, lambda row: (row.time, row.seq), shown, size=size, downward=downward, included=more
+    )
+
+
+def _included(ctx: Context, events: list[Event]) -> list[resources.Resource]:
+    """Return the profiles and metrics of events, each once, as `include` asks."""
+    asked = ctx.query["include"].split(",")
+    wrong = set(asked) - {"attributions", "metric", "profile"}
+    if wrong:
+        detail = f"'{min(wrong)}' is not a valid include for the resource 'event'."
+        raise Refused(Problem(detail, None, parameter="include"))
+    made: list[resources.Resource] = []
+    if "profile" in asked:
+        ids = dict.fromkeys(row.profile_id for row in events)
+        made += [resources.profile(ctx.account.profiles[key], ctx) for key in ids]
+    if "metric" in asked:
+        metrics = dict.fromkeys(row.metric_id for row in events)
+        made += [resources.metric(ctx.account.metrics[key], ctx) for key in metrics]
+    return made
 
 
 def _candidates(ctx: Context, conditions: list[filters.Condition]) -> list[Event]:
@@ -156,7 +184,9 @@ def profile_page(
     """Return a page of some profiles, filtered and sorted as the query asks."""
     conditions = filters.parse(ctx.query.get("filter"), allowed)
     size = page_size(ctx, 20, 100)
-    name, downward = sort_of(ctx, "id", ("id", "created", "updated", "email", "joined_group_at"))
+    name, downward = sort_of(
+        ctx, "id", _PROFILE_SORTS if joined is None else ("joined_group_at", *_PROFILE_SORTS)
+    )
     rows = _looked_up(ctx, conditions)
     if rows is None:
         rows = list(profiles)

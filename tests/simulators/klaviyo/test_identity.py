@@ -127,3 +127,21 @@ async def test_profiles_are_read_in_pages_by_filter(sim: Sim) -> None:
     assert (await sim.get("/api/profiles?page[size]=101")).status == 400
     assert (await sim.get('/api/profiles?filter=equals(first_name,"x")')).status == 400
     assert (await sim.get("/api/profiles/01NONE")).status == 404
+
+
+async def test_events_are_read_by_metric_time_and_profile(sim: Sim) -> None:
+    for n in range(5):
+        await sim.post("/api/events", event(unique_id=str(n), time=f"2026-03-0{n + 1}T10:00:00Z"))
+    await sim.post("/api/events", event("bob@shop.io", metric="Other", unique_id="x"))
+    metrics = (await (await sim.get("/api/metrics/")).json(content_type=None))["data"]
+    metric_id = next(row["id"] for row in metrics if row["attributes"]["name"] == "Placed Order")
+
+    since = f'filter=equals(metric_id,"{metric_id}"),greater-or-equal(datetime,2026-03-03T10:00:00%2B00:00)'
+    page = await (await sim.get(f"/api/events?{since}&include=profile,metric")).json(content_type=None)
+
+    ids = [row["attributes"]["event_properties"]["$event_id"] for row in page["data"]]
+    assert ids == ["4", "3", "2"]
+    assert [row["type"] for row in page["included"]] == ["profile", "metric"]
+    assert (await sim.get("/api/events?page[size]=1001")).status == 400
+    assert (await sim.get('/api/events?filter=equals(unique_id,"1")')).status == 400
+    assert (await sim.get("/api/events?include=flows")).status == 400

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from streams.config.cross_check import cross_check
 from streams.config.model import Account, Config, Source
-from streams.config.overrides import override
+from streams.config.overrides import Overridden, override
 from streams.config.problems import ConfigError, Problem, nearest
 from streams.config.rule import FieldMap, Patch, Rule
 from streams.config.show import DERIVED
@@ -43,17 +43,16 @@ def loads(text: str, file: str, environ: Mapping[str, str]) -> Config:
         raise ConfigError(
             [Problem(file, 1, 1, "the file has no sections", "accounts: …, sources: …, rules: …")]
         )
-    values, problems = override(source.values, environ)
-    problems += [*source.problems, *cross_check(values, source), *_written_derived(source)]
+    given = override(source.values, environ)
+    problems = [*given.problems, *source.problems, *cross_check(given.values, source)]
+    problems += _written_derived(source)
     config = None
     try:
-        config = Config.model_validate(_with_lines(values, source))
+        config = Config.model_validate(_with_lines(given.values, source))
     except ValidationError as error:
         taken = {(p.line, p.column) for p in problems if p.line}
-        details = error.errors(include_url=False)
-        # A list whose members are wrong is reported as empty too.
-        found = (_translate(e, source) for e in details if e["type"] != "too_short" or not e["input"])
-        problems += [p for p in found if not p.line or (p.line, p.column) not in taken]
+        found = (_found(details, source, given) for details in error.errors(include_url=False))
+        problems += [p for p in found if p and (not p.line or (p.line, p.column) not in taken)]
     if config is None or problems:
         raise ConfigError(sorted(dict.fromkeys(problems), key=lambda p: (p.line, p.column, p.message)))
     return config
@@ -92,10 +91,25 @@ def _written_derived(source: SourceText) -> Iterator[Problem]:
                     yield source.problem(place, f"{name} is derived, not written", "nothing", at_key=True)
 
 
+def _found(error: ErrorDetails, source: SourceText, given: Overridden) -> Problem | None:
+    """The problem behind pydantic's error; None where another one says it already."""
+    place, kind = tuple(error["loc"]), error["type"]
+    if kind == "too_short" and error["input"]:
+        return None  # a list whose members are wrong is reported as empty, too
+    for length in range(1, len(place) + 1):
+        if variable := given.by.get(place[:length]):
+            return Problem("environment", 0, 0, f"{variable}: {error['msg']}", _example(place[:length]))
+    if kind not in ("missing", "extra_forbidden") and place[-1] != "[key]" and not source.has(place):
+        return None  # a derived value: what it comes from is reported
+    return _translate(error, source)
+
+
 def _translate(error: ErrorDetails, source: SourceText) -> Problem:
     place, kind = tuple(error["loc"]), error["type"]
     name = ".".join(str(part) for part in place)
     context = error.get("ctx", {})
+    if place[-1] == "[key]":
+        return source.problem(place[:-1], f"{name[:-6]}: {error['msg']}", "acme", at_key=True)
     if kind == "extra_forbidden":
         known = _known_keys(place[:-1])
         return source.problem(

@@ -1,6 +1,7 @@
 """``STREAMS_…`` environment variables that override the file."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,22 +17,34 @@ _SECTIONS = {
 _PLAIN = ("prefix", "data", "partitions", "replication", "min_insync")
 
 
-def override(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:
-    """The file's values with the environment's over them, and the variables that fit nothing.
+@dataclass(slots=True)
+class Overridden:
+    """The file's values with the environment's over them."""
+
+    values: dict[str, Any]
+    by: dict[tuple[str | int, ...], str] = field(default_factory=dict)
+    """Path → the variable that set it."""
+    problems: list[Problem] = field(default_factory=list)
+    """Variables that fit nothing."""
+
+
+def override(values: dict[str, Any], environ: Mapping[str, str]) -> Overridden:
+    """Put the environment's values over the file's.
 
     ``STREAMS_KAFKA_BOOTSTRAP`` is ``kafka.bootstrap``, ``STREAMS_ACCOUNTS_ACME_KLAVIYO_URL`` is
     ``accounts.acme.klaviyo.url``, for the accounts and sources that the file has.
     """
     known = {"STREAMS_" + "_".join(path).upper().replace("-", "_"): path for path in _paths(values)}
     ours = tuple(f"STREAMS_{name.upper()}_" for name in (*_SECTIONS, "accounts", "sources"))
-    problems = []
+    found = Overridden(values)
     for variable in sorted(environ):
         if variable in known:
-            values = _with(values, known[variable], environ[variable])
+            found.values = _with(found.values, known[variable], environ[variable])
+            found.by[known[variable]] = variable
         elif variable.startswith(ours):
             message = f"environment variable {variable} overrides nothing"
-            problems.append(Problem("environment", 0, 0, message, nearest(variable, known)))
-    return values, problems
+            found.problems.append(Problem("environment", 0, 0, message, nearest(variable, known)))
+    return found
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -43,12 +43,14 @@ def compile_path(text: str) -> Getter:
     Raises:
         PathError: the text isn't a JSONPath.
     """
+    if not text.startswith("$"):
+        raise PathError("a path starts with $", text, 1)
     try:
         path = _ENVIRONMENT.compile(text)
     except (JSONPathError, RecursionError, ValueError) as error:
         index = getattr(getattr(error, "token", None), "index", 0)
         column = len(text) + 1 if index < 0 else index + 1
-        message = str(error).splitlines()[0] or "not a JSONPath"
+        message = str(error.args[0] if error.args else "not a JSONPath")
         raise PathError(message, text, column) from None
     if not isinstance(path, JSONPath) or not path.singular_query():
         return _several(path)

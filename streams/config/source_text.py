@@ -36,6 +36,20 @@ class SourceText:
         line, column = self.place(path, at_key=at_key)
         return Problem(self.file, line, column, message, write)
 
+    def has(self, path: Path) -> bool:
+        """Whether the file itself has a value there; a short form has all that it stands for."""
+        node = self.values
+        for part in path:
+            if isinstance(node, dict):
+                if part not in node:
+                    return False
+                node = node[part]
+            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+                node = node[part]
+            else:
+                break
+        return True
+
     def inside(self, path: Path, line: int, column: int) -> tuple[int, int]:
         """The file's place of a line and column inside a text value."""
         start_line, start_column = self.place(path)

@@ -124,7 +124,7 @@ def _order(given: Mapping[str, Any], properties: dict[str, Any], unmapped: list[
         else:
             unmapped.append(f"properties.{name}")
     if "products" in given:
-        to_items(given["products"], properties, unmapped)
+        to_items(given["products"], properties, unmapped, order=order)
 
 
 def _added(product: Mapping[str, Any]) -> dict[str, Any]:

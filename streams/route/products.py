@@ -40,8 +40,11 @@ def describe(given: Mapping[str, Any], properties: dict[str, Any], unmapped: lis
     properties.pop("currency", None)
 
 
-def to_items(products: Any, properties: dict[str, Any], unmapped: list[str]) -> None:
-    """``Items`` and what Klaviyo's templates want beside it; what isn't a list stays as it came."""
+def to_items(products: Any, properties: dict[str, Any], unmapped: list[str], *, order: bool) -> None:
+    """``Items`` and what Klaviyo's templates want beside it; what isn't a list stays as it came.
+
+    In an order, a product without a quantity was ordered once.
+    """
     if not isinstance(products, list):
         if products is not None:
             properties["products"] = products
@@ -52,9 +55,8 @@ def to_items(products: Any, properties: dict[str, Any], unmapped: list[str]) -> 
         item: dict[str, Any] = {}
         if isinstance(product, dict):
             _rename(product, _ITEM, item, unmapped, "properties.products")
-            price, quantity = item.get("ItemPrice"), item.get("Quantity", 1)
-            if _is_number(price) and _is_number(quantity) and abs(total := price * quantity) < _LARGEST:
-                item["RowTotal"] = round(total, 4)
+            if (total := _row_total(item, 1 if order else None)) is not None:
+                item["RowTotal"] = total
         elif isinstance(product, str | int) and not isinstance(product, bool):
             item["ProductID"] = product
         else:
@@ -80,7 +82,9 @@ def ordered(order: Mapping[str, Any], currency: str | None) -> list[Draft]:
         if not isinstance(item, dict):
             continue
         product = next((item[name] for name in ("ProductID", "SKU", "ProductName") if item.get(name)), "")
-        head = {} if order_id is None else {"OrderId": order_id}
+        head: dict[str, Any] = {} if order_id is None else {"OrderId": order_id}
+        if "ProductCategories" in item:
+            head["Categories"] = item["ProductCategories"]
         draft = Draft(ORDERED_PRODUCT, head | item, item.get("RowTotal"), currency)
         draft.key = f"{'' if order_id is None else order_id}\x1f{product}"
         drafts.append(draft)
@@ -110,8 +114,14 @@ def _rename(
             into[known] = value
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) is int or type(value) is float
+def _row_total(item: Mapping[str, Any], once: int | None) -> float | None:
+    price, quantity = item.get("ItemPrice"), item.get("Quantity", once)
+    if not isinstance(price, int | float) or not isinstance(quantity, int | float):
+        return None
+    if isinstance(price, bool) or isinstance(quantity, bool):
+        return None
+    total = price * quantity
+    return round(total, 4) if abs(total) < _LARGEST else None
 
 
 def _several(value: Any) -> list[Any]:

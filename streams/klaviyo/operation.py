@@ -38,9 +38,11 @@ class Operation(TypedDict):
     """One operation (``avro/operation.avsc``). ``payload`` is JSON of the kind's form:
 
     - event: ``{"metric": str, "properties": {}, "value"?: number, "value_currency"?: str}``
-    - profile: ``{"attributes": {…Klaviyo's profile attributes without identifiers…}, "patch"?: {"append": {}, "unappend": {}, "unset": []}}``
+    - profile: ``{"attributes": {…Klaviyo's profile attributes without identifiers…},
+      "patch"?: {"append": {}, "unappend": {}, "unset": []}}``
     - list_add, list_remove: ``{"list": id or name}``
-    - subscribe, unsubscribe, suppress: ``{"channels": {"email": ["marketing"], …}, "list"?: id or name, "consented_at"?: ISO, "custom_source"?: str}``
+    - subscribe, unsubscribe, suppress: ``{"channels": {"email": ["marketing"], …}, "list"?: id or name,
+      "consented_at"?: ISO, "custom_source"?: str}``
     - merge: ``{"loser": Profile}``
     - segment: the body of one Segment call
     """
@@ -56,7 +58,9 @@ class Operation(TypedDict):
     payload: bytes
 
 
-def op_id(account: str, uid: bytes, kind: str, target: str, key: str = "", occurrence: int = 0) -> str:
+def op_id(  # noqa: PLR0917 - in the order of the hash
+    account: str, uid: bytes, kind: str, target: str, key: str = "", occurrence: int = 0
+) -> str:
     """128-bit hex, the same for the same work however often it is derived; Klaviyo's ``unique_id``.
 
     Args:

@@ -1,0 +1,121 @@
+"""The deliver stage: one slot is one account, each family of operations a lane with a loop of its own."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import ClassVar
+
+from streams.config.model import Account
+from streams.deliver import spending
+from streams.deliver.desk import Desk
+from streams.deliver.events import Events
+from streams.deliver.family import Family, Unsupported
+from streams.deliver.profiles import Profiles
+from streams.deliver.sender import LEAVE_S, Sender
+from streams.deliver.spending import Spending
+from streams.engine import topics
+from streams.engine.slot import Slot
+from streams.engine.stage import Context
+from streams.engine.telemetry import log
+from streams.klaviyo.budgets import LIMITS
+from streams.klaviyo.client import Client
+
+FAMILIES: tuple[Family, ...] = (
+    Events(),
+    Profiles(),
+    Unsupported("lists"),
+    Unsupported("consent"),
+    Unsupported("admin"),
+)
+
+
+class Deliver:
+    """The stage."""
+
+    name: ClassVar[str] = "deliver"
+    inputs: ClassVar[tuple[str, ...]] = topics.inputs("deliver")
+    packed: ClassVar[bool] = False
+    schemas: ClassVar[tuple[str, ...]] = ("klaviyo.events", "outcomes", "dead.letters")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._turn = 0
+
+    async def run(self, slot: Slot) -> None:
+        """Deliver one account's operations until the partition goes elsewhere."""
+        account = self._account(slot.partition)
+        if account is None:
+            log.warning("slot_without_account", partition=slot.partition)
+            await slot.revoked.wait()
+            return
+        client = self._client(account)
+        try:
+            await self._deliver(slot, self._desk(account, client, slot))
+        finally:
+            await client.close()
+
+    async def close(self) -> None:
+        """Nothing is shared by the slots."""
+
+    def _account(self, partition: int) -> Account | None:
+        context = self._context
+        accounts = context.config.accounts
+        found = [name for name in accounts if context.slots.account(name) == partition]
+        return accounts[found[0]] if found else None
+
+    def _client(self, account: Account) -> Client:
+        settings = self._context.config.deliver
+        return Client(
+            account.klaviyo.url,
+            account.klaviyo.api_key.get_secret_value(),
+            timeout_s=settings.timeout_s,
+            bulk_timeout_s=settings.bulk_timeout_s,
+            revision=account.revision,
+        )
+
+    def _desk(self, account: Account, client: Client, slot: Slot) -> Desk:
+        context = self._context
+        limits = {name: limit.less(account.headroom) for name, limit in LIMITS.items()}
+        desk = Desk(
+            account=account.name,
+            space=account.space,
+            client=client,
+            spending=Spending(limits),
+            decode=context.registry.codec("operation").decode,
+            outcome=context.registry.codec("outcome").encode,
+            dead_letter=context.registry.codec("dead_letter").encode,
+            paused=lambda family: context.control.paused(account.name, family),
+            tries=context.config.deliver.attempts,
+            backfill_share=context.config.deliver.backfill_share,
+        )
+        desk.spending.restore(slot.store.scan(spending.PREFIX), desk.clock(), desk.now_ms())
+        return desk
+
+    async def _deliver(self, slot: Slot, desk: Desk) -> None:
+        senders = [Sender(desk, family, slot) for family in FAMILIES]
+        by_topic = {topic: sender for sender in senders for topic in sender.topics}
+        feeding = asyncio.create_task(self._feed(slot, by_topic))
+        running = [asyncio.create_task(sender.run()) for sender in senders]
+        try:
+            await asyncio.wait([feeding, *running], return_when=asyncio.FIRST_COMPLETED)
+            for sender in senders:
+                sender.stop()
+            if feeding.done() and feeding.exception() is None:
+                await asyncio.wait(running, timeout=LEAVE_S)
+        finally:
+            for task in (feeding, *running):
+                task.cancel()
+            ends = await asyncio.gather(feeding, *running, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _feed(self, slot: Slot, by_topic: Mapping[str, Sender]) -> None:
+        registry = self._context.registry
+        async for batch in slot.batches():
+            if batch.topic:
+                await registry.learn(record.value for record in batch.records)
+                await by_topic[batch.topic].feed(batch.topic, batch.records)
+            else:
+                self._turn += 1
+                for sender in set(by_topic.values()):
+                    sender.tick(self._turn)

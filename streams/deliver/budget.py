@@ -1,0 +1,132 @@
+"""One endpoint's budget: no fixed window of Klaviyo's is overrun, whatever its phase and the jitter.
+
+A request counts from its planned sending until a whole window after its reply. It arrived somewhere between,
+so of the requests that arrive in one window the last-sent one found all others still counted.
+Times are seconds of a monotonic clock, handed in.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
+
+from streams.klaviyo.budgets import Limit
+from streams.klaviyo.replies import Window
+
+SLICE_S: Final = 1.0
+"""A right to send lapses this long after its transaction began."""
+HORIZON_S: Final = 0.8
+"""How far ahead sendings are planned: the rest of a slice is left to delays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What of a budget is spent, relative to the moment it was written: survives the process.
+
+    ``open``: (seconds ago, seconds the call may last) of each call without a reply; ``closed``: (seconds
+    ago, whole; number) of replies.
+    """
+
+    open: tuple[tuple[float, float], ...] = ()
+    closed: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(slots=True)
+class Budget:
+    """Mutable, one owner. ``limit`` is what may be used, headroom taken off."""
+
+    limit: Limit
+    blocked_until: float = -inf
+    _open: dict[int, tuple[float, float]] = field(default_factory=dict)
+    _steady: deque[float] = field(default_factory=deque)
+    _burst: deque[float] = field(default_factory=deque)
+    _foreign: int = 0
+    _foreign_until: float = -inf
+    _paced: float = -inf
+    _last: int = 0
+    used: int = 0
+
+    def next(self, now: float) -> float:
+        """When the next request may be sent: now, later, or never before a reply comes (inf)."""
+        self._forget(now)
+        steady = self._room(self._steady, self.limit.steady - self._others(now))
+        burst = self._room(self._burst, self.limit.burst)
+        interval = self.limit.steady_s / self.limit.steady
+        paced = self._paced - (min(self.limit.burst, self.limit.steady) - 1) * interval
+        return max(now, self.blocked_until, steady, burst, paced)
+
+    def reserve(self, now: float, lasts: float, horizon: float = HORIZON_S) -> tuple[int, float] | None:
+        """Take one request's room; a number for it and the time to send, or None if not within the horizon.
+
+        Evenly spaced once the first burst is gone.
+        """
+        at = self.next(now)
+        if at > now + horizon:
+            return None
+        self._paced = max(self._paced, at) + self.limit.steady_s / self.limit.steady
+        self._last += 1
+        self._open[self._last] = (at, lasts)
+        return self._last, at
+
+    def replied(self, number: int, now: float) -> None:
+        """The reply came, or none will: from here on the windows pass."""
+        if self._open.pop(number, None) is not None:
+            self._steady.append(now + self.limit.steady_s)
+            self._burst.append(now + self.limit.burst_s)
+            self.used += 1
+
+    def unsent(self, number: int) -> None:
+        """Nothing was sent: the room is free again."""
+        self._open.pop(number, None)
+
+    def obey(self, window: Window, now: float) -> None:
+        """What others use of the same budget counts until Klaviyo's window ends."""
+        own = len(self._open) + len(self._steady)
+        foreign = max(0, window.limit - window.remaining - own)
+        self._foreign = max(0, self.limit.steady - (window.limit - foreign))
+        self._foreign_until = now + window.reset_s
+
+    def throttled(self, now: float, retry_after: float) -> None:
+        """A 429: nothing more before the given time."""
+        self.blocked_until = max(self.blocked_until, now + retry_after)
+
+    def spent(self, now: float) -> Spent:
+        """What a successor must know."""
+        self._forget(now)
+        closed: dict[int, int] = {}
+        for until in self._steady:
+            age = int(now - (until - self.limit.steady_s))
+            closed[age] = closed.get(age, 0) + 1
+        ages = tuple((max(0.0, now - at), lasts) for at, lasts in self._open.values())
+        return Spent(ages, tuple(closed.items()))
+
+    def restore(self, spent: Spent, elapsed: float, now: float) -> None:
+        """Count a dead owner's requests as spent: an open one went out in its slice and took its full time.
+
+        Args:
+            spent: as written.
+            elapsed: seconds since, by the wall clock; a negative one counts as none.
+            now: by this process's monotonic clock.
+        """
+        elapsed = max(0.0, elapsed)
+        replies = [now - elapsed - age for age, count in spent.closed for _ in range(count)]
+        replies += [now - elapsed - age + SLICE_S + lasts for age, lasts in spent.open]
+        for reply in sorted(replies):
+            self._steady.append(reply + self.limit.steady_s)
+            self._burst.append(reply + self.limit.burst_s)
+        self._forget(now)
+
+    def _others(self, now: float) -> int:
+        return self._foreign if now < self._foreign_until else 0
+
+    def _room(self, ends: deque[float], limit: int) -> float:
+        """When fewer than ``limit`` requests count, if no further reply comes."""
+        free = limit - len(self._open)
+        if free <= 0:
+            return inf
+        return ends[len(ends) - free] if len(ends) >= free else -inf
+
+    def _forget(self, now: float) -> None:
+        for ends in (self._steady, self._burst):
+            while ends and ends[0] <= now:
+                ends.popleft()

@@ -1,0 +1,59 @@
+"""What a transaction says about rows that ended: outcomes, dead letters, sent marks, positions."""
+
+from collections.abc import Iterable
+
+from streams.deliver import records
+from streams.deliver.intake import Intake, sent_key
+from streams.deliver.row import Settled
+from streams.engine.outbox import Outbox
+from streams.ledger.reasons import Outcome
+
+_DAY_S = 86_400
+_SENT_DAYS = 28
+_SHARDS = 1 << 16
+
+
+def write(outbox: Outbox, ends: Iterable[Settled], intake: Intake) -> None:
+    """Write the ends of rows."""
+    desk = intake.desk
+    now_ms = desk.now_ms()
+    day = b"%d" % (now_ms // (_DAY_S * 1000))
+    for end in ends:
+        row = end.row
+        outbox.outcome(desk.outcome(records.outcome(end, now_ms)))
+        if end.outcome == Outcome.DEAD_LETTERED:
+            outbox.dead_letter(desk.dead_letter(records.dead_letter(end, intake.family.name, now_ms)))
+        elif end.outcome == Outcome.DELIVERED:
+            outbox.put(sent_key(row.op["op_id"]), day)
+        intake.positions[row.topic].done(row.start, row.offset + 1)
+        intake.touched.add(row.topic)
+        accepted_at = row.op["origin"]["accepted_at"]
+        intake.accepted_at[row.topic] = max(accepted_at, intake.accepted_at.get(row.topic, 0))
+        uncover(outbox, intake, row.topic, row.offset)
+
+
+def uncover(outbox: Outbox, intake: Intake, topic: str, offset: int) -> None:
+    """A row that was in doubt has a result or a new intent."""
+    if (old := intake.doubts.covered(topic, offset)) is not None:
+        outbox.delete(old)
+
+
+def positions(outbox: Outbox, intake: Intake) -> None:
+    """Write the positions that moved."""
+    for topic in intake.touched:
+        outbox.position(topic, intake.positions[topic].form(), intake.accepted_at.get(topic))
+    intake.touched.clear()
+    for letter in intake.unreadable:
+        outbox.dead_letter(letter)
+    intake.unreadable.clear()
+    for key in intake.stale:
+        outbox.delete(key)
+    intake.stale.clear()
+
+
+def forget_sent(outbox: Outbox, intake: Intake, turn: int) -> None:
+    """Drop op ids sent more than 28 days ago, one of 65,536 parts a turn: a tick's turn passes in 4 days."""
+    oldest = intake.desk.now_ms() // (_DAY_S * 1000) - _SENT_DAYS
+    for key, day in intake.slot.store.scan(sent_key(f"{turn % _SHARDS:04x}")):
+        if int(day) < oldest:
+            outbox.delete(key)

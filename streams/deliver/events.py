@@ -1,0 +1,59 @@
+"""Events: single or bulk by backlog, each with its op id as ``unique_id``, identifiers only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streams.deliver.family import NotSent, Prepared, Read, payload_of
+from streams.deliver.row import Group, Row, Settled
+from streams.klaviyo import limits, requests
+from streams.klaviyo.budgets import EVENT_BULK, EVENT_SINGLE
+from streams.klaviyo.operation import Operation
+from streams.klaviyo.replies import Reply
+from streams.klaviyo.requests import Request
+from streams.ledger.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The events family."""
+
+    name: str = "events"
+    single: str = EVENT_SINGLE
+    bulk: str | None = EVENT_BULK
+    each: int = 1
+
+    def prepare(self, op: Operation, now_ms: int) -> Prepared | NotSent:
+        """Check and encode one event."""
+        if op["kind"] != "event":
+            return NotSent(Reason.UNSUPPORTED, f"{op['kind']} is no event")
+        payload = payload_of(op)
+        if isinstance(payload, NotSent):
+            return payload
+        found = limits.event(requests.identifiers(op["profile"]), payload, op["time"], now_ms)
+        if isinstance(found, limits.Refused):
+            return NotSent(
+                Reason.TOO_LARGE if found.too_large else Reason.REJECTED, f"not sent: {found.detail}"
+            )
+        row = requests.event_row(found.who, found.payload, op["op_id"], op["time"], op["backfill"])
+        size = requests.bulk_size(row)
+        if size + requests.ENVELOPE_BYTES > requests.BULK_BYTES:
+            return NotSent(Reason.TOO_LARGE, f"not sent: {size} bytes, at most {requests.BULK_BYTES}")
+        return Prepared(row, size, found.ignored)
+
+    def request(self, group: Group, read: Read) -> Request | None:
+        """The call of a group."""
+        rows = [row.ready for row in group.rows]
+        return requests.bulk_events(rows) if group.bulk else requests.single_event(rows[0])
+
+    def cut(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """Events go as they are taken."""
+        return [list(rows)]
+
+    def accepted(
+        self,
+        group: Group,
+        reply: Reply | None,
+        settled: Sequence[Settled],
+    ) -> tuple[list[Settled], dict[bytes, bytes]]:
+        """A 202 has no body: nothing more to learn."""
+        return list(settled), {}

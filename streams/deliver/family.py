@@ -1,0 +1,109 @@
+"""What a family of operations is to its sender, and the families that are not delivered yet."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from streams.deliver.row import Group, Row, Settled
+from streams.klaviyo.operation import Operation
+from streams.klaviyo.replies import Reply
+from streams.klaviyo.requests import Request
+from streams.ledger.reasons import Reason
+
+Read = Callable[[bytes], bytes | None]
+"""The slot's state, what is about to be committed included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Ready to send; ``size`` is what it adds to a bulk body."""
+
+    ready: Any
+    size: int
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Refused before sending."""
+
+    reason: Reason
+    detail: str
+
+
+class Family(Protocol):
+    """How operations of one family become calls. Pure: the state is read by a function handed in."""
+
+    @property
+    def name(self) -> str:
+        """The lane's name."""
+
+    @property
+    def single(self) -> str:
+        """Budget of the call for one row."""
+
+    @property
+    def bulk(self) -> str | None:
+        """Budget of the call for many; None where there is none."""
+
+    @property
+    def each(self) -> int:
+        """Rows of one profile that one single call may carry."""
+
+    def prepare(self, op: Operation, now_ms: int) -> Prepared | NotSent:
+        """Check one operation, once."""
+
+    def request(self, group: Group, read: Read) -> Request | None:
+        """The call of a group; None when there is nothing to say to Klaviyo."""
+
+    def cut(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """One profile's rows, or a bulk call's, in parts that one call may carry, one after the other."""
+
+    def accepted(
+        self, group: Group, reply: Reply | None, settled: Sequence[Settled]
+    ) -> tuple[list[Settled], dict[bytes, bytes]]:
+        """What a success (or, without a reply, nothing to say) means for each row, and what to remember."""
+
+
+def payload_of(op: Operation) -> dict[str, Any] | NotSent:
+    """The operation's payload."""
+    try:
+        payload = orjson.loads(op["payload"])
+    except orjson.JSONDecodeError as error:
+        return NotSent(Reason.UNREADABLE, f"the payload is not JSON: {error}")
+    return (
+        payload if isinstance(payload, dict) else NotSent(Reason.UNREADABLE, "the payload is not an object")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A family whose operations all end as dead letters."""
+
+    name: str
+    single: str = ""
+    bulk: str | None = None
+    each: int = 1
+
+    def prepare(self, op: Operation, now_ms: int) -> Prepared | NotSent:
+        """Refuse."""
+        return NotSent(Reason.UNSUPPORTED, f"{op['kind']} is not delivered by this version")
+
+    def request(self, group: Group, read: Read) -> Request | None:
+        """Never asked."""
+        return None
+
+    def cut(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """Never asked."""
+        return [list(rows)]
+
+    def accepted(
+        self,
+        group: Group,
+        reply: Reply | None,
+        settled: Sequence[Settled],
+    ) -> tuple[list[Settled], dict[bytes, bytes]]:
+        """Never asked."""
+        return list(settled), {}

@@ -1,0 +1,185 @@
+"""The queue of one lane: order per profile, one call in flight per profile, live before backfill."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+
+from streams.deliver.row import Group, Row
+
+HIGH_BYTES: Final = 64 << 20
+"""Above this, and until half of it is gone, the lane reads no further."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Rows by profile; ``free`` has the profiles that may be taken, oldest first."""
+
+    rows: dict[str, deque[Row]] = field(default_factory=dict)
+    free: dict[str, None] = field(default_factory=dict)
+    free_rows: int = 0
+
+    def add(self, row: Row, free: bool) -> None:
+        self.rows.setdefault(row.who, deque()).append(row)
+        if free:
+            self.free[row.who] = None
+            self.free_rows += 1
+
+    def take(self, who: str) -> deque[Row]:
+        """The profile's rows; it is not free until it is released."""
+        del self.free[who]
+        self.free_rows -= len(self.rows[who])
+        return self.rows[who]
+
+    def block(self, who: str) -> None:
+        if who in self.free:
+            self.take(who)
+
+    def release(self, who: str) -> None:
+        rows = self.rows.get(who)
+        if rows:
+            if who not in self.free:
+                self.free[who] = None
+                self.free_rows += len(rows)
+        else:
+            self.rows.pop(who, None)
+
+
+@dataclass(slots=True)
+class Lane:
+    """Rows that wait, and who is busy. Times are seconds of a monotonic clock."""
+
+    bytes: int = 0
+    successes: int = 0
+    _live: _Queue = field(default_factory=_Queue)
+    _back: _Queue = field(default_factory=_Queue)
+    _busy: set[str] = field(default_factory=set)
+    _held: list[tuple[float, int, str]] = field(default_factory=list)
+    _again: list[tuple[float, int, Group]] = field(default_factory=list)
+    _holders: dict[str, list[Row]] = field(default_factory=dict)
+    _order: Iterator[int] = field(default_factory=count)
+
+    def add(self, row: Row, not_before: float | None = None) -> None:
+        """Queue a row.
+
+        Args:
+            row: in the order of its topic.
+            not_before: for a row in doubt: when its earlier call is surely over.
+        """
+        self.bytes += row.weight
+        row.queued = True
+        parked = self._holders.get(row.op["op_id"])
+        if parked is not None:
+            parked.append(row)
+            return
+        self._holders[row.op["op_id"]] = []
+        if not_before is not None and row.who not in self._busy:
+            self._block(row.who)
+            heappush(self._held, (not_before, next(self._order), row.who))
+        self._queue(row).add(row, free=row.who not in self._busy)
+
+    def waiting(self, now: float) -> int:
+        """Rows that may be sent now."""
+        while self._held and self._held[0][0] <= now:
+            self.free([heappop(self._held)[2]])
+        return self._live.free_rows + self._back.free_rows
+
+    def waiting_live(self) -> int:
+        """Of these, the live ones."""
+        return self._live.free_rows
+
+    def next_event(self) -> float | None:
+        """When something that waits for a time may go on."""
+        times = [heap[0][0] for heap in (self._held, self._again) if heap]
+        return min(times, default=None)
+
+    def take(
+        self, rows: int, size: int, each: int, *, profiles: int = 1 << 30, backfill_first: bool = False
+    ) -> list[Row]:
+        """Take rows for one call; their profiles are busy until freed.
+
+        Args:
+            rows: at most so many.
+            size: of at most so many bytes in a bulk body; one row is taken whatever its size.
+            each: of one profile at most so many.
+            profiles: of so many profiles.
+            backfill_first: the share of backfill is due.
+        """
+        taken: list[Row] = []
+        queues = (self._back, self._live) if backfill_first else (self._live, self._back)
+        for queue in queues:
+            while queue.free and len(taken) < rows and profiles:
+                profiles -= 1
+                who = next(iter(queue.free))
+                if taken and queue.rows[who][0].size > size:
+                    return taken
+                waiting = queue.take(who)
+                self._block(who)
+                for _ in range(min(each, rows - len(taken))):
+                    if not waiting or (taken and waiting[0].size > size):
+                        break
+                    size -= waiting[0].size
+                    taken.append(waiting.popleft())
+        return taken
+
+    def free(self, profiles: Iterable[str]) -> None:
+        """Their call is over."""
+        for who in profiles:
+            self._busy.discard(who)
+            self._live.release(who)
+            self._back.release(who)
+
+    def put_back(self, rows: list[Row]) -> None:
+        """Rows that nothing was said about go first again; their profiles stay busy."""
+        for row in reversed(rows):
+            self._queue(row).rows.setdefault(row.who, deque()).appendleft(row)
+
+    def again(self, group: Group, at: float) -> None:
+        """A group to send again; its profiles stay busy."""
+        heappush(self._again, (at, next(self._order), group))
+
+    def due(self, now: float) -> Group | None:
+        """The next group to send again, if its time has come."""
+        return heappop(self._again)[2] if self._again and self._again[0][0] <= now else None
+
+    @property
+    def retrying(self) -> int:
+        """Groups that wait to be sent again."""
+        return len(self._again)
+
+    def drain(self) -> list[Group]:
+        """All groups that wait to be sent again, oldest first; the caller has them now."""
+        groups = [group for _, _, group in sorted(self._again)]
+        self._again.clear()
+        return groups
+
+    def finished(self, rows: Iterable[Row], sent: bool) -> list[Row]:
+        """Forget rows whose end is committed.
+
+        Returns:
+            Rows with the id of a finished one that came meanwhile: done before, if it was ``sent``; else
+            the first of them is queued in its place.
+        """
+        again: list[Row] = []
+        for row in rows:
+            if not row.queued:
+                continue
+            self.bytes -= row.weight
+            parked = self._holders.pop(row.op["op_id"], [])
+            if sent:
+                again += parked
+                continue
+            for other in parked:
+                self.bytes -= other.weight
+                self.add(other)
+        return again
+
+    def _queue(self, row: Row) -> _Queue:
+        return self._back if row.backfill else self._live
+
+    def _block(self, who: str) -> None:
+        self._busy.add(who)
+        self._live.block(who)
+        self._back.block(who)

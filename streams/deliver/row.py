@@ -1,0 +1,76 @@
+"""A row: one operation of a lane on its way to Klaviyo; a group: the rows of one call."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.klaviyo.operation import Operation
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """``start`` is where its span of offsets begins; ``ready`` what its family prepared for sending."""
+
+    topic: str
+    start: int
+    offset: int
+    op: Operation
+    value: bytes
+    ready: Any = None
+    size: int = 0
+    """What it adds to a bulk body, bytes."""
+    ignored: tuple[str, ...] = ()
+    """Fields left out before sending."""
+    queued: bool = False
+    """Whether the lane holds it."""
+    backfill: bool = False
+    """It came by the backfill topic: live rows go first."""
+    attempts: int = 0
+    strikes: int = 0
+    """Times it failed alone while its lane succeeded."""
+    failed_at: int = -1
+    """The lane's count of successes when it first failed; -1 if it never did."""
+
+    @property
+    def who(self) -> str:
+        """The profile it is for: order holds within it."""
+        return self.op["profile"]["id"]
+
+    @property
+    def weight(self) -> int:
+        """About what it holds in memory, bytes."""
+        return 1500 + 2 * len(self.value) + self.size
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Rows that go in one call; rows of a profile stand together. ``after`` waits for this one's end."""
+
+    id: str
+    rows: list[Row]
+    bulk: bool
+    failures: int = 0
+    """Times running that it failed without a verdict."""
+    rounds: int = 0
+    """Times running that some of its rows were refused."""
+    after: "Group | None" = None
+    request: Any = None
+    effects: Any = None
+    """What its family will keep in the state once it is accepted."""
+
+    def profiles(self) -> set[str]:
+        """Whose rows it holds, those that wait behind it included."""
+        found = {row.who for row in self.rows}
+        return found | self.after.profiles() if self.after else found
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The end of a row."""
+
+    row: Row
+    outcome: str
+    reason: str
+    detail: str = ""
+    reply: tuple[int, str] | None = None
+    """Status and beginning of the last answer."""
+    changes: dict[bytes, bytes] = field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""Klaviyo's rate limits: fixed windows, each endpoint of an account for itself (specification 2026-07-15)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Requests in each burst and each steady window; the windows' lengths in seconds."""
+
+    burst: int
+    steady: int
+    burst_s: float = 1.0
+    steady_s: float = 60.0
+
+    def less(self, headroom: float) -> "Limit":
+        """What remains when a share (0..1) is left to others; never nothing."""
+        share = 1.0 - headroom
+        return Limit(
+            max(1, int(self.burst * share)), max(1, int(self.steady * share)), self.burst_s, self.steady_s
+        )
+
+
+_S = Limit(3, 60)
+_M = Limit(10, 150)
+_L = Limit(75, 750)
+_XL = Limit(350, 3500)
+
+EVENT_SINGLE = "event/single"
+EVENT_BULK = "event/bulk"
+PROFILE_IMPORT = "profile/import"
+
+LIMITS: Mapping[str, Limit] = MappingProxyType(
+    {
+        EVENT_SINGLE: _XL,
+        EVENT_BULK: _M,
+        "events/get": _XL,
+        "metrics/get": _M,
+        PROFILE_IMPORT: _L,
+        "profile/get": _L,
+        "profile/bulk": _M,
+        "list/write": _M,
+        "list/get": _L,
+        "list/members": _M,
+        "subscribe": _L,
+        "unsubscribe": _L,
+        "suppress": _L,
+        "unsuppress": _L,
+        "merge": _M,
+        "erase": _S,
+    }
+)
+"""Budget name → limit."""

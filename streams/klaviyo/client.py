@@ -1,0 +1,99 @@
+"""The call itself: one session an account; foreign errors end here, as answers."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import BytesPayload
+
+from streams.klaviyo import replies
+from streams.klaviyo.replies import Reply
+from streams.klaviyo.requests import Request
+from streams.klaviyo.revision import MEDIA_TYPE, REVISION
+
+
+class _Late(Exception):  # noqa: N818 - not a fault: the call is made anew
+    """The right to send ran out before the first byte was written."""
+
+
+class _Guarded(BytesPayload):
+    """A body that is written only while its right to be sent lasts; the head goes out with its first byte."""
+
+    def __init__(self, body: bytes, valid_until: float, clock: Callable[[], float]) -> None:
+        super().__init__(body, content_type=MEDIA_TYPE)
+        self._valid_until = valid_until
+        self._clock = clock
+        self.late = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write all, or nothing."""
+        if self._clock() > self._valid_until:
+            self.late = True
+            raise _Late
+        await super().write_with_length(writer, content_length)
+
+
+class Client:
+    """Calls one account. Keys never show in logs or errors."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        timeout_s: float = 10.0,
+        bulk_timeout_s: float = 30.0,
+        revision: str = REVISION,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {
+            "Authorization": f"Klaviyo-API-Key {api_key}",
+            "revision": revision,
+            "Accept": MEDIA_TYPE,
+        }
+        self._timeouts = timeout_s, bulk_timeout_s
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+
+    def timeout_s(self, bulk: bool) -> float:
+        """Total time of a call, connecting included."""
+        return self._timeouts[bulk]
+
+    async def call(self, request: Request, valid_until: float) -> Reply | None:
+        """Send one request and read its answer.
+
+        Args:
+            request: what to send.
+            valid_until: by the clock; checked as the request is written to the socket.
+
+        Returns:
+            The answer, a time-out or a reset included; None if it was too late and nothing was sent.
+        """
+        body = _Guarded(request.body, valid_until, self._clock)
+        timeout = aiohttp.ClientTimeout(total=self.timeout_s(request.bulk))
+        address = f"{self._url}{request.path}" + (f"?{request.query}" if request.query else "")
+        sending: dict[str, Any] = {"data": body, "timeout": timeout, "allow_redirects": False}
+        try:
+            async with self._open().request(request.method, address, **sending) as answer:
+                content = await answer.read()
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return replies.read(answer.status, headers, content, request)
+        except (TimeoutError, aiohttp.ClientError, _Late, OSError, ValueError) as error:
+            return None if body.late else replies.no_answer(type(error).__name__)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers=self._headers,
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()

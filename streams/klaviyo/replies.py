@@ -1,0 +1,220 @@
+"""What an answer of Klaviyo means. Not every error is JSON, and not every 2xx is a success of all fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Final
+
+import orjson
+
+from streams.klaviyo.requests import Request
+
+SHOWN: Final = 4096
+"""Characters of a body that dead letters keep."""
+_RESTS: Final = frozenset({408, 423, 425, 429})
+_NOT_ABOUT_A_ROW: Final = frozenset({401, 402, 404, 405, 406, 410, 415, 451})
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Rows of the request that one error speaks of, and where in them."""
+
+    rows: tuple[int, ...]
+    field: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """2xx. ``ignored``: fields that Klaviyo left out nonetheless; ``klaviyo_id`` comes with profile calls."""
+
+    ignored: tuple[str, ...] = ()
+    klaviyo_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """These rows are at fault; of a bulk request none was taken."""
+
+    blames: tuple[Blame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedWhole:
+    """Refused without saying which row."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """429: nothing was taken, wait so many seconds."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transient:
+    """No verdict about any row: again, with jitter. Whether it was taken is not known."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The account, the key or the endpoint is at fault: no row of this lane would do better."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """409: the identifiers belong to another profile, too."""
+
+    klaviyo_id: str | None
+    detail: str
+
+
+Verdict = Accepted | Rejected | RejectedWhole | Throttled | Transient | Stopped | Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The steady window as the answer's ``RateLimit-*`` show it."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer, judged, with what it looked like."""
+
+    verdict: Verdict
+    status: int
+    text: str
+    window: Window | None = None
+
+
+def read(status: int, headers: Mapping[str, str], body: bytes, request: Request) -> Reply:
+    """Judge an answer.
+
+    Args:
+        status: HTTP status.
+        headers: names in lower case.
+        body: as received; may be empty, cut off, or HTML.
+        request: what was asked: error pointers are read by its layout.
+    """
+    text = body[: SHOWN * 4].decode(errors="replace")[:SHOWN]
+    return Reply(_verdict(status, headers, body, text, request), status, text, _window(headers))
+
+
+def no_answer(why: str) -> Reply:
+    """A call that got no answer: a reset, a time-out, a name that does not resolve."""
+    return Reply(Transient(why), 0, why)
+
+
+def _verdict(status: int, headers: Mapping[str, str], body: bytes, text: str, request: Request) -> Verdict:
+    document = _document(body)
+    said = f"HTTP {status}: {_details(document) or text[:200]}".rstrip(": ")
+    if 200 <= status < 300:
+        return Accepted(_ignored(headers), _klaviyo_id(document))
+    if status in _RESTS or status >= 500:
+        wait = _seconds(headers.get("retry-after"))
+        return Throttled(max(1.0, wait or 0.0)) if status == 429 else Transient(said)
+    if status == 403:
+        return Stopped(said) if document and "errors" in document else Transient(said)
+    if status in _NOT_ABOUT_A_ROW:
+        return Stopped(said)
+    if status == 409:
+        return Conflict(_duplicate(document), said)
+    if status < 400:
+        return Stopped(f"{said}: the address answers with a redirect, not as Klaviyo does")
+    if document is None:
+        return RejectedWhole(said)
+    return _refusal(document, said, request)
+
+
+def _refusal(document: dict[str, Any], said: str, request: Request) -> Verdict:
+    """A 400, 413, 422 and the like: by row where every pointer can be followed."""
+    blames = [_blame(error, request) for error in _errors(document)]
+    if not blames or any(blame is None for blame in blames):
+        return RejectedWhole(said)
+    return Rejected(tuple(blame for blame in blames if blame is not None))
+
+
+def _blame(error: dict[str, Any], request: Request) -> Blame | None:
+    source = error.get("source")
+    pointer = source.get("pointer") if isinstance(source, dict) else None
+    if not isinstance(pointer, str):
+        return None
+    detail = f"{error.get('code', 'invalid')}: {error.get('detail', '')} at {pointer}"
+    if not request.bulk:
+        # "/data" says no more than that something is wrong
+        known = pointer.strip("/") not in ("", "data")
+        return Blame((0,), pointer.rpartition("/")[2], detail) if known else None
+    steps = pointer.strip("/").split("/")
+    numbers = [int(step) for step in steps if step.isdecimal()]
+    if not numbers or numbers[0] >= len(request.layout):
+        return None
+    rows = request.layout[numbers[0]]
+    if "events" in steps and len(numbers) > 1:
+        if numbers[1] >= len(rows):
+            return None
+        rows = (rows[numbers[1]],)
+    return Blame(rows, steps[-1], detail)
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _errors(document: dict[str, Any] | None) -> list[dict[str, Any]]:
+    errors = document.get("errors") if document else None
+    return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+
+
+def _details(document: dict[str, Any] | None) -> str:
+    return "; ".join(str(error.get("detail", "")) for error in _errors(document)[:3])
+
+
+def _klaviyo_id(document: dict[str, Any] | None) -> str | None:
+    data = document.get("data") if document else None
+    found = data.get("id") if isinstance(data, dict) and data.get("type") == "profile" else None
+    return found if isinstance(found, str) else None
+
+
+def _duplicate(document: dict[str, Any] | None) -> str | None:
+    for error in _errors(document):
+        meta = error.get("meta")
+        found = meta.get("duplicate_profile_id") if isinstance(meta, dict) else None
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _ignored(headers: Mapping[str, str]) -> tuple[str, ...]:
+    given = headers.get("x-klaviyo-partial-failure", "")
+    return tuple(name.strip() for name in given.split(",") if name.strip())
+
+
+def _window(headers: Mapping[str, str]) -> Window | None:
+    names = ("limit", "remaining", "reset")
+    limit, remaining, reset = (_seconds(headers.get(f"ratelimit-{name}")) for name in names)
+    if limit is None or remaining is None or reset is None:
+        return None
+    return Window(int(limit), int(remaining), reset)
+
+
+def _seconds(text: str | None) -> float | None:
+    """A count of seconds; None for anything else, a date too: Klaviyo sends whole seconds."""
+    try:
+        value = float((text or "").split(",")[0].split(";")[0])
+    except ValueError:
+        return None
+    return value if isfinite(value) and value >= 0 else None

@@ -1,0 +1,6 @@
+"""Which version of the API is spoken. Bodies are valid at 2026-10-15, too: event calls carry no ``meta``."""
+
+from typing import Final
+
+REVISION: Final = "2026-07-15"
+MEDIA_TYPE: Final = "application/vnd.api+json"

@@ -3,6 +3,7 @@
 from typing import ClassVar, cast
 
 from streams.dedupe.marks import bucket_of, candidates, expired, first_seen, mark
+from streams.engine.codec import bytes_field
 from streams.engine.errors import Unreadable
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Batch, Record, Slot
@@ -29,7 +30,8 @@ class Dedupe:
         envelope = context.registry.codec("envelope")
         self._lead = envelope.prefix(upto="accepted_at")
         self._identity = envelope.prefix(upto="trace_id")
-        self._unique = context.registry.codec("unique").encode
+        self._unique = context.registry.codec("unique")
+        self._origin = self._unique.suffix(after="event")
         self._ledger = Ledger(context.registry, self.name)
 
     async def run(self, slot: Slot) -> None:
@@ -66,7 +68,7 @@ class Dedupe:
             )
             if new:
                 outbox.put(mark(bucket, lead["uid"]), b"")
-                value = self._unique({"origin": origin, "event": record.value})
+                value = self._unique.frame + bytes_field(record.value) + self._origin({"origin": origin})
                 outbox.send("segment.unique", self._slots.space(lead["space"]), record.key, value)
             else:
                 self._duplicate(outbox, record, origin)

@@ -30,6 +30,37 @@ def schema_id(value: bytes) -> int | None:
     return int.from_bytes(value[1:5]) if len(value) >= 5 and value[0] == 0 else None
 
 
+def framed_bytes(value: bytes) -> bytes:
+    """The first field of a framed record whose first field is bytes; Unreadable where it can't be."""
+    length = shift = 0
+    at = 5
+    try:
+        while True:
+            octet = value[at]
+            at += 1
+            length |= (octet & 0x7F) << shift
+            if octet < 0x80:
+                break
+            shift += 7
+    except IndexError:
+        raise Unreadable("the record ends inside its first field") from None
+    end = at + (length >> 1)
+    if length & 1 or end > len(value):
+        raise Unreadable("the record's first field is longer than the record")
+    return value[at:end]
+
+
+def bytes_field(content: bytes) -> bytes:
+    """Content as Avro writes a bytes field: its length, itself."""
+    length = len(content) << 1
+    head = bytearray()
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + content
+
+
 class Codec:
     """Writes one schema and reads it, and every other version of it, as ours.
 
@@ -95,6 +126,30 @@ class Codec:
                 raise Unreadable(f"not a record of {self.name}: {error!r}") from error
 
         return read
+
+    def suffix(self, *, after: str) -> Callable[[Mapping[str, Any]], bytes]:
+        """A writer of the fields behind ``after``, without frame, to append to a record that begins the same."""
+        rest = json.loads(schema_text(self.name))
+        names = [field["name"] for field in rest["fields"]]
+        rest["fields"] = rest["fields"][names.index(after) + 1 :]
+        schema = parse_schema(rest)
+
+        def write(value: Mapping[str, Any]) -> bytes:
+            out = BytesIO()
+            schemaless_writer(out, schema, value)
+            return out.getvalue()
+
+        return write
+
+    @property
+    def frame(self) -> bytes:
+        """The five bytes before each record."""
+        return self._frame
+
+    @property
+    def frames(self) -> frozenset[bytes]:
+        """The frames of records whose schema is exactly ours."""
+        return self._frames
 
     def _writer(self, frame: bytes) -> Schema:
         number = schema_id(frame)

@@ -40,16 +40,16 @@ class Arrival:
 
 
 class _Facts(TypedDict):
-    """The envelope's fields that are the same in every space."""
+    """The envelope's fields that are the same in every space; an empty string is an absent value."""
 
     type: str
-    name: str | None
-    user_id: str | None
-    anonymous_id: str | None
-    email: str | None
-    phone: str | None
-    country: str | None
-    previous_id: str | None
+    name: str
+    user_id: str
+    anonymous_id: str
+    email: str
+    phone: str
+    country: str
+    previous_id: str
 
 
 Read = list[tuple[str, Envelope]]
@@ -108,13 +108,13 @@ def _facts(message: dict[str, Any], wrong: list[str]) -> _Facts:
     email, phone, country = contact(message, kind)
     return {
         "type": kind,
-        "name": _name(message, kind, wrong),
-        "user_id": user_id,
-        "anonymous_id": _id(message, "anonymousId", wrong),
-        "email": email,
-        "phone": phone,
-        "country": country,
-        "previous_id": _links(message, kind, user_id, wrong),
+        "name": _name(message, kind, wrong) or "",
+        "user_id": user_id or "",
+        "anonymous_id": _id(message, "anonymousId", wrong) or "",
+        "email": email or "",
+        "phone": phone or "",
+        "country": country or "",
+        "previous_id": _links(message, kind, user_id, wrong) or "",
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, ClassVar, Final, cast
 
+from streams.engine.codec import framed_bytes
 from streams.engine.errors import Unreadable
 from streams.engine.outbox import Outbox
 from streams.engine.partition import partition_of
@@ -54,10 +55,11 @@ class Identify:
         self._hold_ms = int(identity.hold_hours * holds.HOUR_MS)
         self._hold_each = identity.hold_each
         self._late_ms = int(identity.late_hours * holds.HOUR_MS)
-        self._unique = context.registry.codec("unique").decode
+        self._unique = context.registry.codec("unique")
         self._identity = context.registry.codec("envelope").prefix(upto="trace_id")
         self._engagement = context.registry.codec("engagement").prefix(upto="time")
-        self._forward = context.registry.codec("profile_event").encode
+        self._profile_event = context.registry.codec("profile_event")
+        self._ending = self._profile_event.suffix(after="origin")
         self._ledger = Ledger(context.registry, self.name)
 
     async def run(self, slot: Slot) -> None:
@@ -78,25 +80,34 @@ class Identify:
         return outbox
 
     def _events(self, batch: Batch, slot: Slot, outbox: Outbox) -> int | None:
-        events: list[tuple[Record, Origin, bytes, Identity, Shown]] = []
+        events: list[tuple[Record, Identity, Shown]] = []
         for record in batch.records:
             try:
-                unique = self._unique(record.value)
-                identity = cast("Identity", self._identity(unique["event"]))
+                identity = self._read(record)
             except Unreadable as why:
                 self._refuse(outbox, record, slot.partition, why, line=batch.topic)
-                continue
-            events.append((record, unique["origin"], unique["event"], identity, shown(identity, self._policy)))
+            else:
+                events.append((record, identity, shown(identity, self._policy)))
         view = self._view(slot, [seen for *_, seen in events])
-        for record, origin, event, identity, seen in events:
+        for record, identity, seen in events:
             person = resolve(identity, seen, record.offset, view, self._policy)
             if person is None:
-                person = self._unknown(identity, seen, record, origin, view, outbox)
+                person = self._unknown(identity, seen, record, view, outbox)
             if person is not None:
                 self._release(identity, seen, person, view, slot, outbox)
-                self._send(outbox, origin, person.profile(), event, late=False)
+                self._forward(outbox, record.value, person, late=False)
         outbox.changes.update(view.changes())
         return events[-1][1]["accepted_at"] if events else None
+
+    def _read(self, record: Record) -> Identity:
+        """All but the body; the record of ``segment.unique`` stays as it is, to be appended to."""
+        if record.value[:5] not in self._unique.frames:
+            record.value = self._unique.encode(self._unique.decode(record.value))
+        return cast("Identity", self._identity(framed_bytes(record.value)))
+
+    def _origin(self, value: bytes) -> Origin:
+        origin: Origin = self._unique.decode(value)["origin"]
+        return origin
 
     def _view(self, slot: Slot, everybody: list[Shown]) -> View:
         """Read what the batch will touch in two reads: who owns the identifiers, then those people."""
@@ -111,11 +122,12 @@ class Identify:
         return view
 
     def _unknown(
-        self, event: Identity, seen: Shown, record: Record, origin: Origin, view: View, outbox: Outbox
+        self, event: Identity, seen: Shown, record: Record, view: View, outbox: Outbox
     ) -> Person | None:
         """Nobody is known for the event: hold it, make somebody, or let it go, each with its outcome."""
         if seen.anonymous_id is None:
             detail = f"no usable identifier: userId {event['user_id']!r}, email {event['email']!r}"
+            origin = self._origin(record.value)
             letter = self._ledger.dead_letter(
                 origin, event["event_id"], Reason.NO_IDENTIFIER, detail, record.value
             )
@@ -130,6 +142,7 @@ class Identify:
             for key, value in holds.hold(seen.anonymous_id, pointer, event["accepted_at"], record.value):
                 outbox.put(key, value)
             view.touch_pointer(seen.anonymous_id)
+        origin = self._origin(record.value)
         outbox.outcome(self._ledger.outcome(origin, event["event_id"], outcome, reason))
         return None
 
@@ -154,9 +167,7 @@ class Identify:
         keys = holds.held_keys(seen.anonymous_id, pointer)
         found = [outbox.changes.get(k) or s for k, s in zip(keys, slot.store.get_many(keys), strict=True)]
         for accepted_at, record, gone in holds.release(seen.anonymous_id, pointer, found):
-            unique = self._unique(record)
-            late = event["accepted_at"] - accepted_at > self._late_ms
-            self._send(outbox, unique["origin"], person.profile(), unique["event"], late=late)
+            self._forward(outbox, record, person, late=event["accepted_at"] - accepted_at > self._late_ms)
             for key in gone:
                 outbox.delete(key)
         view.touch_pointer(seen.anonymous_id)
@@ -170,7 +181,7 @@ class Identify:
                 break
             held = holds.held_key(anonymous_id, number)
             if (value := slot.store.get(held)) is not None:
-                unique = self._unique(value[8:])
+                unique = self._unique.decode(value[8:])
                 event_id = self._identity(unique["event"])["event_id"]
                 outbox.outcome(
                     self._ledger.outcome(unique["origin"], event_id, Outcome.EXPIRED, Reason.HOLD_EXPIRED)
@@ -197,12 +208,19 @@ class Identify:
                 accepted_at=last,
                 replay=None,
             )
-            self._send(outbox, origin, _known(engagement, view), record.value, late=False)
+            profile = _known(engagement, view)
+            key = (profile["id"] or profile["email"] or engagement["event_id"]).encode()
+            value = self._profile_event.encode({"event": record.value, "origin": origin, "profile": profile})
+            outbox.send("profile.events", partition_of(key, self._partitions), key, value)
         return last
 
-    def _send(self, outbox: Outbox, origin: Origin, profile: Profile, event: bytes, *, late: bool) -> None:
-        key = (profile["id"] or profile["email"] or "").encode()
-        value = self._forward({"origin": origin, "profile": profile, "late": late, "event": event})
+    def _forward(self, outbox: Outbox, unique: bytes, person: Person, *, late: bool) -> None:
+        """Append the person: a profile event begins as the record of ``segment.unique``."""
+        if late or (ending := person.written) is None:
+            ending = self._ending({"profile": person.profile(), "late": late})
+            person.written = None if late else ending
+        key = person.id.hex().encode()
+        value = self._profile_event.frame + unique[5:] + ending
         outbox.send("profile.events", partition_of(key, self._partitions), key, value)
 
     def _refuse(

@@ -34,6 +34,8 @@ class Person:
     user_ids: list[str] = field(default_factory=list)
     anonymous_ids: list[str] = field(default_factory=list)
     into: bytes | None = None
+    written: bytes | None = None
+    """The profile as a record ends with it, kept while the person does not change."""
 
     def profile(self) -> Profile:
         """The form that later stages see."""
@@ -64,7 +66,7 @@ class Person:
     def load(cls, identity: bytes, data: bytes) -> "Person":
         """The reverse of ``dump``."""
         *values, into = orjson.loads(data)
-        return cls(identity, *values, into=bytes.fromhex(into) if into else None)
+        return cls(identity, *values, bytes.fromhex(into) if into else None)
 
 
 @dataclass(slots=True)
@@ -158,6 +160,7 @@ class View:
 
     def touch(self, person: Person) -> None:
         """The person changed."""
+        person.written = None
         self._changed_people.add(person.id)
 
     def touch_pointer(self, anonymous_id: str) -> None:

@@ -57,13 +57,13 @@ def shown(event: Identity, policy: Policy) -> Shown:
         email=None if normal is not None and somebody(normal, policy.blocked) is None else normal,
         phone=normal_phone(phone, country_code(event["country"]) or policy.default_country) if phone else None,
         anonymous_id=somebody(event["anonymous_id"], policy.blocked),
-        previous_id=somebody(event["previous_id"], policy.blocked) if event["previous_id"] else None,
+        previous_id=somebody(event["previous_id"], policy.blocked),
     )
 
 
-def country_code(country: str | None) -> str | None:
+def country_code(country: str) -> str | None:
     """ISO 3166 alpha-2 where the trait is one."""
-    return country.upper() if country and len(country) == 2 and country.isalpha() else None
+    return country.upper() if len(country) == 2 and country.isalpha() else None
 
 
 def keys_of(seen: Shown, policy: Policy) -> list[bytes]:

@@ -13,17 +13,17 @@ class Lead(TypedDict):
 
 
 class Identity(Lead):
-    """Everything but the body: what identify reads."""
+    """Everything but the body: what identify reads. An empty string is an absent value."""
 
     event_id: str
     type: str
-    name: str | None
-    user_id: str | None
-    anonymous_id: str | None
-    email: str | None
-    phone: str | None
-    country: str | None
-    previous_id: str | None
+    name: str
+    user_id: str
+    anonymous_id: str
+    email: str
+    phone: str
+    country: str
+    previous_id: str
     time: int
     source: str
     trace_id: str

@@ -19,9 +19,9 @@ NOBODY: Final = frozenset(
 """Values that sources send for want of one (lower case)."""
 
 
-def somebody(value: str | None, blocked: frozenset[str] = frozenset()) -> str | None:
+def somebody(value: str, blocked: frozenset[str] = frozenset()) -> str | None:
     """The identifier without white space around it, or None where it stands for nobody."""
-    if value is None:
+    if not value:
         return None
     trimmed = value.strip()
     folded = trimmed.lower()

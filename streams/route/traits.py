@@ -44,6 +44,7 @@ _IN_ADDRESS = {
     **dict.fromkeys(("street2", "line2"), "location.address2"),
 }
 _COORDINATES = ("location.latitude", "location.longitude")
+_NO_DIGIT = re.compile(r"[^0-9]+")
 _IP = re.compile(r"(\d{1,3}\.){3}\d{1,3}\Z|[0-9a-fA-F:]*:[0-9a-fA-F:.]+\Z")
 _TIMEZONE = re.compile(r"[A-Za-z]+(/[A-Za-z0-9_+\-]+)*\Z")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*\Z")
@@ -166,7 +167,9 @@ def _email(_: Attributes, name: str, value: Any, profile: Profile, unmapped: lis
 
 
 def _phone(_: Attributes, name: str, value: Any, profile: Profile, unmapped: list[str]) -> None:
-    if value is not None and profile["phone"] is None:
+    # However the number was written, the end of it is the end of E.164.
+    end = _NO_DIGIT.sub("", str(value))[-6:]
+    if value is not None and (not end or not (profile["phone"] or "").endswith(end)):
         unmapped.append(f"traits.{name}")
 
 

@@ -32,17 +32,17 @@ def check(config: ConfigFile = FILE, as_json: Json = False) -> None:
 
 def show(config: ConfigFile = FILE, as_json: Json = False) -> None:
     """Print all values in effect, defaults and environment included; secrets are masked."""
-    values = settings(config).model_dump(mode="json", by_alias=True)
-    if as_json:
-        put_json(values)
-    else:
-        from ruamel.yaml import YAML
+    from streams.config import show as shown
 
-        YAML(typ="safe", pure=True).dump(values, typer.get_text_stream("stdout"))
+    values = settings(config)
+    if as_json:
+        put_json(values.model_dump(mode="json", by_alias=True))
+    else:
+        typer.echo(shown(values), nl=False)
 
 
 def schema() -> None:
     """Print the file's JSON Schema, for editors."""
-    from streams.config import Config
+    from streams.config import schema as found
 
-    put_json(Config.model_json_schema())
+    put_json(found())

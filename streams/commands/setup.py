@@ -7,18 +7,6 @@ import typer
 
 from streams.commands.options import FILE, ConfigFile, Json, answer, put_json, put_table, say, settings
 
-STARTER = """\
-accounts:
-  acme:
-    klaviyo: {api_key: "${ACME_KLAVIYO_KEY}", webhook_secret: "${ACME_KLAVIYO_WEBHOOK_SECRET}"}
-    segment: {write_key: "${ACME_SEGMENT_WRITE_KEY}"}  # where engagement goes
-sources:
-  web: {accounts: [acme], write_key: "${WEB_WRITE_KEY}", webhook_secret: "${WEB_WEBHOOK_SECRET}"}
-rules:
-  - {when: 'type = "identify"', do: profile}
-  - {when: 'type = "track" and event = "Order Completed"', do: event}
-"""
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
@@ -79,9 +67,11 @@ def register(config: ConfigFile = FILE, as_json: Json = False) -> None:
 
 def init(config: Annotated[Path, typer.Option("--config", help="Where to write it.")] = FILE) -> None:
     """Write a pipeline.yaml to start from; never over one that is there."""
+    from streams.config import starter
+
     try:
         with config.open("x", encoding="utf-8") as file:
-            file.write(STARTER)
+            file.write(starter())
     except FileExistsError:
         say(f"{config} is there already")
         raise typer.Exit(2) from None

@@ -1,0 +1,186 @@
+"""The command line as its callers see it: output, exit codes, nothing else."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import streams
+from streams.cli import app
+from streams.engine import admin, schemas
+from streams.local.stack import Stack
+from tests.line import Bench
+
+COMMANDS = [
+    "dev", "demo", "gateway", "worker", "simulate", "init", "audit", "stack up", "stack down", "stack status",
+    "topics apply", "topics list", "schemas check", "schemas register", "config check", "config show",
+    "config schema", "lanes list", "lanes pause", "lanes resume", "dead-letters list", "dead-letters show",
+]  # fmt: skip
+LISTS = [
+    "topics list",
+    "schemas check",
+    "config check",
+    "lanes list",
+    "dead-letters list",
+    "audit",
+    "stack status",
+]
+NOBODY = "127.0.0.1:1"
+
+
+def run(
+    *words: str, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "streams", *words]
+    return subprocess.run(
+        command,
+        env=os.environ | (env or {}),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def starter(tmp_path: Path) -> Path:
+    file = tmp_path / "pipeline.yaml"
+    assert run("init", "--config", str(file)).returncode == 0
+    return file
+
+
+VARIABLES = dict.fromkeys(("ACME_KLAVIYO_KEY", "ACME_KLAVIYO_WEBHOOK_SECRET", "ACME_SEGMENT_WRITE_KEY", "WEB_WRITE_KEY", "WEB_WEBHOOK_SECRET"), "x")  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    found = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert found.exit_code == 0
+    assert f"Example: streams {command}" in found.stdout
+    assert ("--json" in found.stdout) or command not in LISTS
+
+
+def test_help_comes_at_once_since_rooms_load_with_their_commands() -> None:
+    slow = ("pydantic", "faust", "confluent_kafka", "aiohttp", "rich", "asyncio")
+    program = f"import sys, streams.cli; print([m for m in {slow} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").stdout == streams.__version__ + "\n"
+
+
+@pytest.mark.parametrize("words", [("nonsense",), ("audit", "--nonsense"), ("worker", "nonsense")])
+def test_wrong_usage_exits_2(words: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, words).exit_code == 2
+
+
+def test_a_missing_file_is_a_wrong_configuration(tmp_path: Path) -> None:
+    found = run("audit", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "pipeline.yaml" in found.stderr
+    assert not found.stdout
+
+
+def test_init_writes_a_file_that_checks_and_never_over_one(starter: Path) -> None:
+    assert run("config", "check", "--config", str(starter), env=VARIABLES).returncode == 0
+    text = starter.read_text()
+    assert run("init", "--config", str(starter)).returncode == 2
+    assert starter.read_text() == text
+
+
+def test_config_check_answers_no_with_each_problem(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("accounts: {}\nnonsense: 1\n")
+    found = run("config", "check", "--json", "--config", str(file))
+    assert found.returncode == 1
+    problems = json.loads(found.stdout)["problems"]
+    assert len(problems) > 1
+    assert {"file", "line", "column", "message", "write"} == problems[0].keys()
+
+
+def test_config_show_masks_secrets(starter: Path) -> None:
+    for form in ([], ["--json"]):
+        found = run(
+            "config", "show", "--config", str(starter), *form, env=VARIABLES | {"WEB_WRITE_KEY": "hush"}
+        )
+        assert found.returncode == 0
+        assert "hush" not in found.stdout
+
+
+def test_config_schema_is_json_schema() -> None:
+    assert "properties" in json.loads(run("config", "schema").stdout)
+
+
+def test_what_is_away_exits_3_and_says_so(starter: Path) -> None:
+    env = VARIABLES | {"STREAMS_KAFKA_BOOTSTRAP": NOBODY, "STREAMS_REGISTRY_URL": f"http://{NOBODY}"}
+    found = run("schemas", "check", "--config", str(starter), env=env)
+    assert found.returncode == 3
+    assert "registry" in found.stderr
+
+
+def test_lanes_ask_for_one_way_of_saying_which_and_for_a_reason(starter: Path) -> None:
+    for words in (
+        ["pause", "--reason", "x"],
+        ["pause", "acme"],
+        ["pause", "acme", "--all", "--reason", "x"],
+        ["pause", "nobody", "--reason", "x"],
+        ["pause", "acme/nothing", "--reason", "x"],
+        ["resume"],
+    ):
+        assert run("lanes", *words, "--config", str(starter), env=VARIABLES).returncode == 2, words
+
+
+@pytest.mark.stack
+def test_a_line_is_set_up_paused_and_audited(stack: Stack, prefix: str, tmp_path: Path) -> None:
+    bench = Bench(stack, prefix, tmp_path)
+
+    def ask(*words: str) -> subprocess.CompletedProcess[str]:
+        return run(*words, "--config", str(bench.file), env=bench.env)
+
+    assert ask("topics", "apply").stdout == "nothing to do\n"
+    assert ask("schemas", "register").stdout == "nothing to do\n"
+    assert ask("schemas", "check", "--json").stdout == '{"problems": []}\n'
+    assert json.loads(ask("topics", "list", "--json").stdout)["problems"] == []
+    assert ask("lanes", "pause", "acme/events", "--reason", "wrong metric").returncode == 0
+    lanes = [json.loads(row) for row in ask("lanes", "list", "--json").stdout.splitlines()]
+    assert {"account": "acme", "lane": "events", "paused": True, "reason": "wrong metric", "lag": 0} in lanes
+    assert [row["lane"] for row in lanes if row["paused"]] == ["events"]
+    assert ask("lanes", "resume", "--all").returncode == 0
+    assert "wrong metric" not in ask("lanes", "list").stdout
+    found = ask("audit", "--json")
+    assert found.returncode == 0
+    assert json.loads(found.stdout)["accepted"] == 0
+    assert ask("dead-letters", "list", "--json").stdout == ""
+    assert ask("dead-letters", "list", "--since", "never").returncode == 2
+    assert ask("dead-letters", "show", "0-0").returncode == 1
+
+
+@pytest.mark.stack
+def test_without_topics_the_audit_cannot_tell(stack: Stack, prefix: str, tmp_path: Path) -> None:
+    bench = Bench(stack, prefix, tmp_path)
+    found = run("audit", "--config", str(bench.file), env=bench.env | {"STREAMS_PREFIX": f"{prefix}none-"})
+    assert found.returncode == 2
+    assert "streams topics apply" in found.stderr
+    assert admin.verify(bench.config) == schemas.check(bench.config) == []
+
+
+def test_a_simulator_says_where_it_is_and_ends_130_when_interrupted() -> None:
+    command = [sys.executable, "-m", "streams", "simulate", "klaviyo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        word, _, said = child.stdout.readline().partition(" ")
+        assert word == "READY"
+        assert json.loads(said)["klaviyo"].startswith("http://127.0.0.1:")
+        began = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert child.wait(10) == 130
+        assert time.monotonic() - began < 5

@@ -67,6 +67,7 @@ class Budgets:
         self._used: Counter[tuple[str, str, str, int]] = Counter()
         self._newest: dict[tuple[str, str, str], int] = {}
         self._steals: dict[tuple[str, str], tuple[float, float]] = {}
+        self._most: dict[str, int] = {}
         self.refused = 0
 
     def steal(self, account: str, name: str, rate: float, since: float) -> None:
@@ -91,6 +92,7 @@ class Budgets:
             return Taken(limit.steady, remaining, reset_s, wait_s=wait_s)
         self._used[burst] += 1
         self._used[steady] += 1
+        self._most[f"{account}/{name}"] = max(self._most.get(f"{account}/{name}", 0), self._used[steady])
         return Taken(limit.steady, remaining - 1, reset_s)
 
     def _window(
@@ -114,10 +116,12 @@ class Budgets:
         return self._used[window] + math.floor(stolen)
 
     def as_json(self, config: SimConfig) -> dict[str, dict[str, int]]:
-        """Return, per account and budget, the newest steady window's use and its limit."""
+        """Return, per account and budget, the newest steady window's use, the fullest one's and the limit."""
         shown: dict[str, dict[str, int]] = {}
         for (account, name, kind), index in self._newest.items():
             if kind == "steady":
                 used = self._used[(account, name, kind, index)]
-                shown[f"{account}/{name}"] = {"used": used, "limit": limit_of(name, config).steady}
+                most = self._most.get(f"{account}/{name}", 0)
+                limit = limit_of(name, config).steady
+                shown[f"{account}/{name}"] = {"used": used, "most": most, "limit": limit}
         return shown

@@ -43,10 +43,8 @@ class Condition:
     def might(self, type_: str, name: str | None) -> bool:
         """False only if no message of this type and event name can be like this."""
         known: dict[tuple[str, ...], Any] = {("type",): type_}
-        if type_ == "track":
-            known["event",] = name
-        elif type_ in ("page", "screen"):
-            known["name",] = name
+        if name and type_ in ("track", "page", "screen"):
+            known["event" if type_ == "track" else "name",] = name
         try:
             return _guess(self._tree, known) in (True, _UNKNOWN)
         except (RecursionError, ArithmeticError, ValueError):

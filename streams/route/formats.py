@@ -3,12 +3,10 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
-import phonenumbers
-
 from streams.config.paths import MISSING
+from streams.segment.identifiers import normal_phone
 
 _NUMBER = re.compile(r"\s*([+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?)\s*\Z")
 _EARLIEST, _LATEST = -2_208_988_800, 4_102_444_800
@@ -89,21 +87,8 @@ def phone(value: Any, country: Any = None) -> Any:
         value = f"+{value}"
     if not isinstance(value, str) or len(value) > 64:
         return MISSING
-    found = _e164(value.strip(), country.strip().upper() if isinstance(country, str) else None)
+    found = normal_phone(value.strip(), country.strip().upper() if isinstance(country, str) else None)
     return found if found is not None else MISSING
-
-
-@lru_cache(maxsize=65_536)
-def _e164(value: str, country: str | None) -> str | None:
-    if value.startswith("00"):
-        value = "+" + value[2:]
-    try:
-        parsed = phonenumbers.parse(value, country)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(parsed):
-        return None
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 FORMATS: dict[str, Callable[[Any], Any]] = {

@@ -12,6 +12,7 @@ from typing import Any
 from streams.config.paths import MISSING
 from streams.route.formats import text
 from streams.segment.envelope import Profile
+from streams.segment.identifiers import normal_email
 from streams.segment.message import part, traits_of
 
 _SPELLINGS = {
@@ -161,8 +162,7 @@ def _organization(found: Attributes, name: str, value: Any, _: Profile, __: list
 
 
 def _email(_: Attributes, name: str, value: Any, profile: Profile, unmapped: list[str]) -> None:
-    known = profile["email"]
-    if value is not None and (known is None or str(value).strip().casefold() != known.casefold()):
+    if value is not None and (not isinstance(value, str) or normal_email(value) != profile["email"]):
         unmapped.append(f"traits.{name}")
 
 

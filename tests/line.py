@@ -1,4 +1,4 @@
-"""What tests of running stages share: a configuration on the test stack, records put in, records read back."""
+"""What tests of running stages share: a configuration on the test stack, records in, records out."""
 
 import os
 import random
@@ -98,10 +98,15 @@ class Bench:
         return [decode(value) for value in values]
 
 
-def track(number: int, *, user_id: str | None = None, anonymous_id: str | None = None, **more: Any) -> Envelope:
+def track(
+    number: int, *, user_id: str | None = None, anonymous_id: str | None = None, **more: Any
+) -> Envelope:
     """One Order Completed by a person."""
     now = int(time.time() * 1000)
-    body = b'{"type":"track","event":"Order Completed","messageId":"m%d","properties":{"total":%d}}' % (number, number)
+    body = b'{"type":"track","event":"Order Completed","messageId":"m%d","properties":{"total":%d}}' % (
+        number,
+        number,
+    )
     event_id = f"m{number}"
     identifier = typed_identifier(user_id, anonymous_id, more.get("email"), None) or ""
     envelope = Envelope(
@@ -148,7 +153,11 @@ def running(bench: Bench, *stages: str) -> Iterator[dict[str, "subprocess.Popen[
 
 
 def kill_at_random(
-    bench: Bench, workers: dict[str, "subprocess.Popen[bytes]"], kills: int, seed: int, done: Callable[[], bool]
+    bench: Bench,
+    workers: dict[str, "subprocess.Popen[bytes]"],
+    kills: int,
+    seed: int,
+    done: Callable[[], bool],
 ) -> int:
     """kill -9 of a random stage at random moments, each started again at once; how often it struck."""
     chance = random.Random(seed)

@@ -27,7 +27,9 @@ def expired(bucket: int) -> tuple[bytes, bytes]:
     return mark(0, b""), mark(max(bucket - BUCKETS, 0), b"")
 
 
-def first_seen(found: Sequence[bytes | None], uids: Sequence[bytes], keys: Sequence[Sequence[bytes]]) -> list[bool]:
+def first_seen(
+    found: Sequence[bytes | None], uids: Sequence[bytes], keys: Sequence[Sequence[bytes]]
+) -> list[bool]:
     """For each event of a batch whether nobody saw it: neither the marks nor the batch before it.
 
     Args:

@@ -15,7 +15,9 @@ _LENGTHS: Final = Struct("<HI")
 _GONE: Final = 0xFFFFFFFF
 
 
-def records(changes: dict[bytes, bytes | None], position: bytes, packed: bool) -> list[tuple[bytes, bytes | None]]:
+def records(
+    changes: dict[bytes, bytes | None], position: bytes, packed: bool
+) -> list[tuple[bytes, bytes | None]]:
     """The transaction's changelog records in order, key and value; the position's comes last."""
     if packed:
         return [(POSITION_KEY, pack(changes | {POSITION_KEY: position}))]

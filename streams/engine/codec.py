@@ -128,7 +128,7 @@ class Codec:
         return read
 
     def suffix(self, *, after: str) -> Callable[[Mapping[str, Any]], bytes]:
-        """A writer of the fields behind ``after``, without frame, to append to a record that begins the same."""
+        """A writer of the fields behind ``after``, unframed, to append to a record that begins the same."""
         rest = json.loads(schema_text(self.name))
         names = [field["name"] for field in rest["fields"]]
         rest["fields"] = rest["fields"][names.index(after) + 1 :]
@@ -164,5 +164,5 @@ class Codec:
         return schema
 
 
-class Unlearned(RuntimeError):  # noqa: N818
+class Unlearned(RuntimeError):
     """A value was decoded before its schema id was learned: a mistake of ours, never a dead letter."""

@@ -1,9 +1,10 @@
 """Faust's consumer, in batches: all records of one partition out of one fetch are one message.
 
-Faust keeps the group, the assignment and the agents; the data path, the positions and what may be read are ours.
+Faust keeps the group, the assignment and the agents; the data path, the positions and what may be read are
+ours.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from time import time
 from typing import Any, Final, cast
 
@@ -26,21 +27,21 @@ FETCH_BYTES: Final = 4 << 20
 FRESH_MS: Final = 1_000
 
 
-class Assignor(PartitionAssignor):  # type: ignore[misc]
+class Assignor(PartitionAssignor):
     """Faust's assignor without stand-bys: every worker gets its share of the partitions."""
 
     def __init__(self, app: Any, replicas: int = 0) -> None:
         super().__init__(app, replicas=0)
 
 
-class SilentProducer(Producer):  # type: ignore[misc]
+class SilentProducer(Producer):
     """Faust's own producer, which writes nothing: one library writes, inside transactions."""
 
     async def flush(self) -> None:
         """Nothing to flush."""
 
 
-class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+class BatchThread(AIOKafkaConsumerThread):
     """The thread that fetches."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -62,7 +63,7 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             max_poll_interval_ms=2**31 - 1,  # lanes may wait for hours; the heartbeat tells who lives
-            **self.transport.connection,
+            **cast("BatchTransport", self.transport).connection,
         )
 
     def highwater(self, tp: TP) -> int:
@@ -83,19 +84,19 @@ class BatchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return bool(position >= state.lso and time() * 1000 - state.timestamp < FRESH_MS)
 
 
-class BatchConsumer(Consumer):  # type: ignore[misc]
+class BatchConsumer(Consumer):
     """Hands out batches; seeks to our positions, resumes what our slots can take, commits what they did."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._done: dict[TP, int] = {}
-        self.ownership: Ownership = self.transport.ownership
+        self.ownership = cast("BatchTransport", self.transport).ownership
         self.ownership.consumer = self
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 # Faust's signature
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # Faust's signature
         """One message a partition and fetch. Nothing fetched is dropped: the slot knows what it has."""
         records, _ = await self._wait_next_records(timeout)
         if self.should_stop or not self.flow_active:
@@ -134,14 +135,14 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
 
     def empty(self, tp: TP, position: int) -> bool:
         """Whether a fetch younger than a second found nothing behind ``position``."""
-        return self._thread.empty(tp, position)
+        return cast("BatchThread", self._thread).empty(tp, position)
 
     def done(self, tp: TP, offset: int) -> None:
         """Everything below ``offset`` is done."""
         self._done[tp] = offset
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
-        return list(self._done)
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(list(self._done))
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         return {tp: self._done.pop(tp) for tp in list(tps) if tp in self._done}
@@ -153,7 +154,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]
         """A lane may wait for hours; lag is watched elsewhere."""
 
 
-class BatchTransport(Transport):  # type: ignore[misc]
+class BatchTransport(Transport):
     """Names our consumer and the silent producer."""
 
     Consumer = BatchConsumer

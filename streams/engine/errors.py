@@ -8,11 +8,11 @@ class EngineError(Exception):
     """Base of all; its text says what is wrong and what to do."""
 
 
-class Away(EngineError):  # noqa: N818
+class Away(EngineError):
     """Something needed (broker, registry) does not answer now; exit code 3."""
 
 
-class Misconfigured(EngineError):  # noqa: N818
+class Misconfigured(EngineError):
     """What is there does not fit what is configured; exit code 2."""
 
 
@@ -20,7 +20,7 @@ class SchemaMissing(Misconfigured):
     """A subject lacks this process's own schema."""
 
 
-class Unreadable(EngineError):  # noqa: N818
+class Unreadable(EngineError):
     """A record's bytes are not a record of any schema that this process can read: a dead letter."""
 
 

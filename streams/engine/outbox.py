@@ -49,7 +49,7 @@ class Outbox:
         self.dead_letters.append(value)
 
     def position(self, topic: str, value: Position, accepted_at: int | None = None) -> None:
-        """Next offset of an input, and accepted-at (ms) of the last record processed, which moves the clock."""
+        """Next offset of an input; accepted-at (ms) of the last record processed moves the clock."""
         self.positions[topic] = value
         if accepted_at is not None:
             self.accepted_at[topic] = accepted_at

@@ -72,7 +72,7 @@ class Ownership:
                     return
             except asyncio.CancelledError:
                 return
-            except Exception as unexpected:  # noqa: BLE001 # nothing may be skipped: the process ends, the log says why
+            except Exception as unexpected:  # nothing may be skipped: the process ends, the log says why
                 self._fatal(unexpected)
                 return
             finally:
@@ -136,7 +136,11 @@ class Ownership:
         topic = self._logical(tp)
         gap = records[0].offset - slot.next.get(topic, 0)
         if gap > JUMP and (start := (await self.consumer.earliest_offsets(tp))[tp]) > slot.next.get(topic, 0):
-            self._fatal(StateMismatch(f"{tp.topic} [{tp.partition}]: {gap} records before {start} were deleted unread"))
+            self._fatal(
+                StateMismatch(
+                    f"{tp.topic} [{tp.partition}]: {gap} records before {start} were deleted unread"
+                )
+            )
             return
         slot.arrive(topic, records)
 

@@ -52,7 +52,7 @@ def translated() -> Iterator[None]:
         yield
     except KafkaException as error:
         found: KafkaError = error.args[0]
-        if found.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
+        if found.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             raise Misconfigured(f"{found.str()}: run `streams topics apply`") from error
         raise Away(f"Kafka: {found.str()}") from error
 
@@ -149,7 +149,7 @@ def _until_ends(consumer: Consumer, left: dict[Place, Range]) -> Iterator[list[M
             place, offset = place_of(message)
             wanted = left.get(place)
             error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 raise KafkaException(error)
             if wanted is None:
                 continue

@@ -1,4 +1,4 @@
-"""A slot: one partition of a stage that this process owns, with its state, its producer and what waits in it."""
+"""A slot: one partition of a stage that this process owns, with its state, producer and what waits in it."""
 
 import asyncio
 from collections import deque
@@ -51,7 +51,7 @@ class Place:
     prefix: str
     packed: bool
     partitions: int
-    """Number of the stage's partitions: the state is hashed by it."""
+    """What the state is hashed by; 0 where partitions are numbered slots, which grow."""
     ledger_partitions: int
     client: dict[str, Any]
     folder: Path
@@ -126,11 +126,11 @@ class Slot:
 
     def _check(self, state: dict[str, Any]) -> None:
         found = state.get("format"), state.get("partitions")
-        if found != (FORMAT, self.place.partitions) and self.place.stage in ("dedupe", "route"):
+        if found != (FORMAT, self.place.partitions):
             raise StateMismatch(
-                f"{self.stage}/{self.partition}: the state has format and partition count {found}, this version "
-                f"works with {(FORMAT, self.place.partitions)}. Run the version that wrote it until its input is "
-                "empty, or give the new one another prefix."
+                f"{self.stage}/{self.partition}: the state has format and partition count {found}, this "
+                f"version works with {(FORMAT, self.place.partitions)}. Run the version that wrote it until "
+                "its input is empty, or give the new one another prefix."
             )
 
     def restored_position(self, topic: str) -> Position | None:
@@ -225,7 +225,9 @@ class Slot:
             if values:
                 records.append((place.prefix + topic, [(own, None, value) for value in values]))
         log = changelog.records(outbox.changes, position, place.packed)
-        records.append((f"{place.prefix}changelog.{self.stage}", [(self.partition, *record) for record in log]))
+        records.append(
+            (f"{place.prefix}changelog.{self.stage}", [(self.partition, *record) for record in log])
+        )
         offset = self._transactions.write(records)
         changes = [*outbox.changes.items(), (changelog.POSITION_KEY, position)]
         self.store.write(changes, offset + 1)
@@ -275,4 +277,3 @@ class Slot:
 
 def _size(records: Sequence[Record]) -> int:
     return sum(len(record.value or b"") for record in records)
-

@@ -1,9 +1,9 @@
-"""A slot's state on local disk: RocksDB, always restorable from the changelog, so without a log of its own."""
+"""A slot's state on local disk: RocksDB, restorable from the changelog, so without a log of its own."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import time
-from typing import Final
+from typing import Final, cast
 
 from rocksdict import (
     BlockBasedOptions,
@@ -45,14 +45,15 @@ class Memory:
 
 
 class Store:
-    """Bytes to bytes, in key order. Writes are atomic; after a crash it is as of an earlier changelog offset."""
+    """Bytes to bytes, in key order. Writes are atomic; after a crash it reflects an earlier offset."""
 
     def __init__(self, path: Path, memory: Memory) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._db = Rdict(str(path), memory.options())
         self._unlogged = WriteOptions()
-        self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign] # a property, whatever its stub says
+        # A property, whatever its stub says.
+        self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign]
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
@@ -63,12 +64,12 @@ class Store:
         """Values in the order of the keys, None where there is none."""
         if not keys:
             return []
-        values: list[bytes | None] = self._db.get(keys)
-        return values
+        return self._db.get(keys)  # type: ignore[return-value,arg-type] # raw mode: bytes in, bytes out
 
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Keys that begin with ``prefix`` and their values in key order, from ``start`` on."""
-        for key, value in self._db.items(from_key=start or prefix):
+        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start or prefix))
+        for key, value in rows:
             if not key.startswith(prefix):
                 return
             yield key, value
@@ -85,7 +86,7 @@ class Store:
         self._db.write(batch, self._unlogged)
 
     def reflects(self) -> tuple[int, int] | None:
-        """Next changelog offset to apply and when that was written, epoch seconds; None for an empty store."""
+        """Next changelog offset to apply, and when that was written (epoch seconds); None while empty."""
         value = self.get(REFLECTS_KEY)
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""Child processes that belong together: restarted when they end, ended when this process ends, however it ends."""
+"""Child processes that belong together: restarted when they end, ended when we end, however we end."""
 
 import asyncio
 import os

@@ -23,6 +23,7 @@ from streams.engine.slots import Slots
 from streams.engine.stage import Context, Stage
 from streams.engine.store import Memory
 from streams.engine.telemetry import log, serve_admin
+from streams.engine.topics import TOPICS
 
 SESSION_S = 10.0
 
@@ -88,7 +89,9 @@ def application(config: Config, stage: Stage, ownership: Ownership) -> faust.App
     )
     app.transport = BatchTransport(app, connection(config.kafka.client()), ownership)
     app.producer_transport = app.transport
-    topic = app.topic(*(config.prefix + name for name in stage.inputs), key_serializer="raw", value_serializer="raw")
+    topic = app.topic(
+        *(config.prefix + name for name in stage.inputs), key_serializer="raw", value_serializer="raw"
+    )
 
     @app.agent(topic, name=stage.name)
     async def hand_out(stream: Any) -> None:
@@ -126,7 +129,7 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
         inputs=stage.inputs,
         prefix=config.prefix,
         packed=stage.packed,
-        partitions=config.partitions if stage.name in ("dedupe", "route") else slots.count,
+        partitions=config.partitions if TOPICS[stage.inputs[0]].partitioned == "events" else 0,
         ledger_partitions=config.partitions,
         client=config.kafka.client(),
         folder=folder,
@@ -157,6 +160,6 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
 
 async def _crashed(app: faust.App, end: Any) -> None:
     """Faust keeps a crash to itself: end the process with it."""
-    while not app.crashed:
+    while not app.crashed:  # noqa: ASYNC110 # mode has an event for it, but a private one
         await asyncio.sleep(0.2)
     end(app.crash_reason or EngineError("Faust stopped"))

@@ -24,7 +24,7 @@ FORGOTTEN_A_TICK: Final = 2000
 
 
 class Feedback:
-    """``segment.outbound`` → Segment. A batch is sent, then committed; what is sent twice has the same messageId."""
+    """``segment.outbound`` → Segment. Sent, then committed: what goes twice has the same messageId."""
 
     name: ClassVar[str] = "feedback"
     inputs: ClassVar[tuple[str, ...]] = ("segment.outbound",)
@@ -123,9 +123,19 @@ class Feedback:
                 reply = await self._client.send(side.url, side.write_key.get_secret_value(), calls)
                 if reply.verdict in ("accepted", "rejected"):
                     return reply
-                pause = STOPPED_PROBE_S if reply.verdict == "stopped" else uniform(0, min(2**tries * 0.2, LONGEST_PAUSE_S))
+                pause = (
+                    STOPPED_PROBE_S
+                    if reply.verdict == "stopped"
+                    else uniform(0, min(2**tries * 0.2, LONGEST_PAUSE_S))
+                )
                 level = log.error if reply.verdict == "stopped" else log.warning
-                level("segment_waits", account=account, status=reply.status, again_in_s=round(pause, 1), body=reply.body[:200])
+                level(
+                    "segment_waits",
+                    account=account,
+                    status=reply.status,
+                    again_in_s=round(pause, 1),
+                    body=reply.body[:200],
+                )
                 pause = max(pause, reply.retry_after_s or 0)
                 tries += 1
             else:

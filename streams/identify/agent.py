@@ -223,9 +223,7 @@ class Identify:
         value = self._profile_event.frame + unique[5:] + ending
         outbox.send("profile.events", partition_of(key, self._partitions), key, value)
 
-    def _refuse(
-        self, outbox: Outbox, record: Record, partition: int, why: Unreadable, line: str
-    ) -> None:
+    def _refuse(self, outbox: Outbox, record: Record, partition: int, why: Unreadable, line: str) -> None:
         origin = origin_of_unreadable(line, partition, record)
         outbox.dead_letter(self._ledger.dead_letter(origin, "", Reason.UNREADABLE, str(why), record.value))
 

@@ -1,6 +1,6 @@
 """Anonymous events that wait until somebody is known for them, in order, for so long and so many.
 
-- ``h`` + anonymous id + zero byte + number (8 bytes) → accepted-at (8 bytes) and the record of ``segment.unique``
+- ``h`` + anonymous id + zero byte + number (8 bytes) → accepted-at (8 bytes), record of ``segment.unique``
 - ``x`` + accepted-at (8 bytes) + number (8 bytes) + anonymous id → nothing: what expires first comes first
 """
 
@@ -22,7 +22,9 @@ def expiry_key(accepted_at: int, number: int, anonymous_id: str) -> bytes:
     return b"x" + accepted_at.to_bytes(8) + number.to_bytes(8) + anonymous_id.encode()
 
 
-def hold(anonymous_id: str, pointer: Pointer, accepted_at: int, record: bytes) -> Iterator[tuple[bytes, bytes]]:
+def hold(
+    anonymous_id: str, pointer: Pointer, accepted_at: int, record: bytes
+) -> Iterator[tuple[bytes, bytes]]:
     """The state that keeps one more record; the pointer counts it."""
     number = pointer.held_to
     pointer.held_to += 1
@@ -35,8 +37,10 @@ def held_keys(anonymous_id: str, pointer: Pointer) -> list[bytes]:
     return [held_key(anonymous_id, number) for number in range(pointer.held_from, pointer.held_to)]
 
 
-def release(anonymous_id: str, pointer: Pointer, found: list[bytes | None]) -> Iterator[tuple[int, bytes, list[bytes]]]:
-    """The held records in order: accepted-at, record, the state keys to delete. Afterwards nothing is held."""
+def release(
+    anonymous_id: str, pointer: Pointer, found: list[bytes | None]
+) -> Iterator[tuple[int, bytes, list[bytes]]]:
+    """The held records in order: accepted-at, record, state keys to delete. Then nothing is held."""
     for number, value in enumerate(found, start=pointer.held_from):
         if value is not None:
             accepted_at = int.from_bytes(value[:8])

@@ -2,7 +2,7 @@
 
 State of one space, read through a ``View`` that holds what a batch may touch:
 
-- ``i`` + typed strong identifier → profile id (16 bytes); it may name a merged profile, whose record says into which.
+- ``i`` + typed strong identifier → profile id (16 bytes); a merged profile's record says into which
 - ``p`` + profile id → a ``Person``
 - ``a`` + anonymous id → a ``Pointer``
 """
@@ -65,8 +65,10 @@ class Person:
     @classmethod
     def load(cls, identity: bytes, data: bytes) -> "Person":
         """The reverse of ``dump``."""
-        *values, into = orjson.loads(data)
-        return cls(identity, *values, bytes.fromhex(into) if into else None)
+        values = orjson.loads(data)
+        if into := values.pop():
+            values.append(bytes.fromhex(into))
+        return cls(identity, *values)
 
 
 @dataclass(slots=True)

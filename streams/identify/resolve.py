@@ -55,7 +55,9 @@ def shown(event: Identity, policy: Policy) -> Shown:
     return Shown(
         user_id=user_id if user_id and len(user_id) <= LONGEST_ID else None,
         email=None if normal is not None and somebody(normal, policy.blocked) is None else normal,
-        phone=normal_phone(phone, country_code(event["country"]) or policy.default_country) if phone else None,
+        phone=normal_phone(phone, country_code(event["country"]) or policy.default_country)
+        if phone
+        else None,
         anonymous_id=somebody(event["anonymous_id"], policy.blocked),
         previous_id=somebody(event["previous_id"], policy.blocked),
     )
@@ -120,7 +122,7 @@ def _anonymous_previous(event: Identity, seen: Shown, strong: list[str]) -> str 
 
 
 def _admissible(seen: Shown, view: View, policy: Policy) -> list[str]:
-    """The strong identifiers, without an email or phone that too many user ids share: junk must not chain people."""
+    """The strong identifiers without those that too many user ids share: junk must not chain people."""
     strong = seen.strong(policy)
     if not seen.user_id or len(strong) < 2:
         return strong

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why. A reason may be followed by a colon and a detail, as in ``no_rule`` or ``integrations:Klaviyo``."""
+    """Why. A colon and a detail may follow, as in ``same_as:rule 3``."""
 
     # gateway
     INVALID_JSON = "invalid_json"

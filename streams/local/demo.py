@@ -57,7 +57,12 @@ class Shown:
     def part(self, name: str, total: int | None) -> Iterator["Part"]:
         """One bar."""
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (
+                TextColumn("{task.description:<28}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )
             with Progress(*columns, console=self._console) as progress:
                 task = progress.add_task(name, total=total)
                 yield lambda done, of=None: progress.update(task, completed=done, total=of or total)
@@ -95,9 +100,7 @@ def run(*, keep: bool, as_json: bool) -> int:
     return asyncio.run(_run(made, shown, seconds, began, keep=keep, as_json=as_json))
 
 
-async def _run(
-    made: Line, shown: Shown, seconds: Seconds, began: float, *, keep: bool, as_json: bool
-) -> int:
+async def _run(made: Line, shown: Shown, seconds: Seconds, began: float, *, keep: bool, as_json: bool) -> int:
     with line.told_to_stop() as told:
         try:
             work = asyncio.create_task(_demo(made, shown, seconds, began))
@@ -196,7 +199,7 @@ async def _klaviyo(made: Line) -> dict[str, Any]:
 
 def _tell(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(document, default=str))  # noqa: T201 # the result
+        print(json.dumps(document, default=str))  # the result
         return
     took = document["seconds"]
     lines = ["", summary(document), ""]
@@ -210,4 +213,4 @@ def _tell(document: dict[str, Any], *, as_json: bool) -> None:
         for each in document["dead_letters"]
     ]
     lines.append(f"set-up {took['setup']} s, sending {took['send']} s, draining {took['drain']} s → {RESULT}")
-    print("\n".join(lines))  # noqa: T201 # the result
+    print("\n".join(lines))  # the result

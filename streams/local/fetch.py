@@ -23,7 +23,7 @@ _JAVA = 17  # the oldest that Kafka 4's broker runs on
 Say = Callable[[str], None]
 
 
-class StackUnavailable(Exception):  # noqa: N818  # reads as what it tells
+class StackUnavailable(Exception):  # reads as what it tells
     """Something the stack needs is away; the message names it and what to do. Exit code 3."""
 
 

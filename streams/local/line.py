@@ -23,7 +23,6 @@ from streams.engine.supervisor import Supervisor
 from streams.engine.telemetry import log
 from streams.local import ports, stack
 
-
 PARENT: Final = "STREAMS_PARENT_PIPE"
 START_S: Final = 60.0
 PARTS: Final = ("gateway", "klaviyo", "segment", "admin")
@@ -102,7 +101,7 @@ class Line:
 def environment(file: Path, found: stack.Stack, addresses: Addresses, data: Path) -> dict[str, str]:
     """The variables with which every command works on this line, and none of them reaches Klaviyo or Segment.
 
-    A variable that the file names and nobody set gets a stand-in: here keys only have to be the simulators' own.
+    A variable that the file names and nobody set gets a stand-in: keys only have to be the simulators' own.
     """
     env = {
         "STREAMS_KAFKA_BOOTSTRAP": found.kafka,
@@ -129,21 +128,33 @@ def environment(file: Path, found: stack.Stack, addresses: Addresses, data: Path
 
 
 def prepare(file: Path, *, fresh: bool, port_base: int | None, folder: Path | None = None) -> Line:
-    """Bring up the stack, apply topics and schemas; nothing else runs yet."""
+    """Bring up the stack, or take the one that the environment names; apply topics and schemas.
+
+    Nothing else runs yet. A named stack is somebody else's: it is neither started, stopped nor emptied.
+    """
     folder = folder or stack.default_folder()
-    data = folder.parent / "dev"
-    if fresh:
+    data = Path(os.environ.get("STREAMS_DATA", folder.parent / "dev"))
+    named = _named(folder)
+    if fresh and named is None:
         stack.down(folder)
         shutil.rmtree(folder, ignore_errors=True)
+    if fresh:
         shutil.rmtree(data, ignore_errors=True)
-    before, _ = stack.status(folder)
-    found = stack.up(folder, say=lambda text: log.info("stack", says=text.removeprefix("stack: ")))
+    before = named or stack.status(folder)[0]
+    found = named or stack.up(folder, say=lambda text: log.info("stack", says=text.removeprefix("stack: ")))
     addresses = Addresses.choose(port_base)
     env = environment(file, found, addresses, data)
     config = load(file, os.environ | env)
     schemas.register(config, lambda text: log.debug("schemas", says=text))
     admin.apply(config, lambda text: log.debug("topics", says=text))
     return Line(config, file, env, addresses, found, owns_stack=before is None)
+
+
+def _named(folder: Path) -> stack.Stack | None:
+    kafka, registry = (os.environ.get(f"STREAMS_{name}") for name in ("KAFKA_BOOTSTRAP", "REGISTRY_URL"))
+    if not kafka or not registry:
+        return None
+    return stack.Stack(kafka, registry, cluster_id="", pids={}, folder=folder)
 
 
 async def start(line: Line, ready_file: Path | None = None) -> None:
@@ -261,8 +272,5 @@ async def _dev(line: Line, ready_file: Path | None) -> int:
 
 def announce(line: Line) -> None:
     """READY, on stdout and in the ready file."""
-    print("READY " + json.dumps(line.ready()), flush=True)  # noqa: T201 # the one line others wait for
+    print("READY " + json.dumps(line.ready()), flush=True)  # the one line others wait for
     line.write_ready()
-
-
-

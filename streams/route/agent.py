@@ -11,7 +11,7 @@ from streams.engine.stage import Context, run_batches
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
 from streams.route.engagement import engagement_call
-from streams.route.rules import Router, Routed, compile_rules
+from streams.route.rules import Routed, Router, compile_rules
 from streams.segment.envelope import Engagement, Envelope, ProfileEvent
 
 

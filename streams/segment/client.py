@@ -70,7 +70,10 @@ class SegmentClient:
                 text = (await response.text(errors="replace"))[:4096]
                 after = response.headers.get("Retry-After", "")
                 return Reply(
-                    verdict_of(response.status), response.status, text, float(after) if after.isdigit() else None
+                    verdict_of(response.status),
+                    response.status,
+                    text,
+                    float(after) if after.isdigit() else None,
                 )
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return Reply("again", 0, f"{type(error).__name__}: {error}")

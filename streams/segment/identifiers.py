@@ -1,4 +1,4 @@
-"""Identifiers as the line compares them: addresses normalised, numbers in E.164, values that stand for nobody gone."""
+"""Identifiers as the line compares them: normal addresses, E.164 numbers, nothing that stands for nobody."""
 
 import re
 from functools import lru_cache
@@ -7,15 +7,18 @@ from typing import Final
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-ORDINARY_EMAIL: Final = re.compile(r"[a-z0-9_%+-]+(?:\.[a-z0-9_%+-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}")
+ORDINARY_EMAIL: Final = re.compile(
+    r"[a-z0-9_%+-]+(?:\.[a-z0-9_%+-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}"
+)
 """What needs no parser: it is valid, and already in its normal form. Others take the validator's 30 µs."""
 MAX_EMAIL: Final = 254
+MAX_LOCAL: Final = 64
 E164: Final = re.compile(r"\+[1-9]\d{6,14}")
 ZERO_UUID: Final = "00000000-0000-0000-0000-000000000000"
 NOBODY: Final = frozenset(
-    {"", "null", "undefined", "none", "nil", "nan", "unknown", "anonymous", "n/a", "na", "0", "-", "false", "true"}
-    | {ZERO_UUID, ZERO_UUID.replace("-", ""), "[object object]", "test@test.com", "test@example.com", "noreply@noreply.com"}
-)
+    "null undefined none nil nan unknown anonymous n/a na 0 - false true test@test.com test@example.com "
+    f"noreply@noreply.com {ZERO_UUID} {ZERO_UUID.replace('-', '')}".split()
+) | {"", "[object object]"}
 """Values that sources send for want of one (lower case)."""
 
 
@@ -35,7 +38,8 @@ def normal_email(value: str) -> str | None:
     Deliverability is Klaviyo's to say; syntax is RFC 5321's by email-validator.
     """
     trimmed = value.strip().lower()
-    if len(trimmed) <= MAX_EMAIL and ORDINARY_EMAIL.fullmatch(trimmed) and len(trimmed.partition("@")[0]) <= 64:
+    local = trimmed.partition("@")[0]
+    if len(trimmed) <= MAX_EMAIL and len(local) <= MAX_LOCAL and ORDINARY_EMAIL.fullmatch(trimmed):
         return trimmed
     try:
         return validate_email(trimmed, check_deliverability=False, test_environment=True).normalized.lower()

@@ -59,19 +59,26 @@ def test_state_comes_back_from_the_changelog_alone(stack: Stack, prefix: str, tm
     assert 500 == len(bench.read("segment.unique"))
 
 
-def test_two_workers_share_the_partitions_and_a_third_takes_over(stack: Stack, prefix: str, tmp_path: Path) -> None:
+def test_two_workers_share_the_partitions_and_a_third_takes_over(
+    stack: Stack, prefix: str, tmp_path: Path
+) -> None:
     """Scaling out and in while records flow doubles nothing and loses nothing."""
     bench = Bench(stack, prefix, tmp_path)
     with running(bench, "dedupe"):
         bench.accept(track(n, user_id=f"u{n}") for n in range(5_000))
         with running(bench, "dedupe"):
             bench.accept(track(n, user_id=f"u{n}") for n in range(5_000, 10_000))
-            eventually(lambda: b"partitions='[0, 1]'" in (tmp_path / "dedupe.log").read_bytes()
-                       or b"partitions='[2, 3]'" in (tmp_path / "dedupe.log").read_bytes())
+            eventually(
+                lambda: (
+                    b"partitions='[0, 1]'" in (tmp_path / "dedupe.log").read_bytes()
+                    or b"partitions='[2, 3]'" in (tmp_path / "dedupe.log").read_bytes()
+                )
+            )
         bench.accept(track(n, user_id=f"u{n}") for n in range(10_000, 15_000))
         eventually(lambda: len(bench.read("segment.unique")) >= 15_000)
 
     origins = [
-        (row["origin"]["partition"], row["origin"]["offset"]) for row in bench.decoded("segment.unique", "unique")
+        (row["origin"]["partition"], row["origin"]["offset"])
+        for row in bench.decoded("segment.unique", "unique")
     ]
     assert 15_000 == len(origins) == len(set(origins))

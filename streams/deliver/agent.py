@@ -86,6 +86,7 @@ class Deliver:
             paused=lambda family: context.control.paused(account.name, family),
             tries=context.config.deliver.attempts,
             backfill_share=context.config.deliver.backfill_share,
+            probe_s=context.config.deliver.probe_s,
         )
         desk.spending.restore(slot.store.scan(spending.PREFIX), desk.clock(), desk.now_ms())
         return desk

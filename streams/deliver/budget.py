@@ -51,9 +51,7 @@ class Budget:
         self._forget(now)
         steady = self._room(self._steady, self.limit.steady - self._others(now))
         burst = self._room(self._burst, self.limit.burst)
-        interval = self.limit.steady_s / self.limit.steady
-        paced = self._paced - (min(self.limit.burst, self.limit.steady) - 1) * interval
-        return max(now, self.blocked_until, steady, burst, paced)
+        return max(now, self.blocked_until, steady, burst, self._allowed_by_pace())
 
     def reserve(self, now: float, lasts: float, horizon: float = HORIZON_S) -> tuple[int, float] | None:
         """Take one request's room; a number for it and the time to send, or None if not within the horizon.
@@ -63,7 +61,10 @@ class Budget:
         at = self.next(now)
         if at > now + horizon:
             return None
-        self._paced = max(self._paced, at) + self.limit.steady_s / self.limit.steady
+        if at > max(now, self._allowed_by_pace()):
+            # a window is used up: what it frees in one go would else be sent in one go for ever after
+            self._paced = max(self._paced, at + (self.limit.at_once - 1) * self._interval())
+        self._paced = max(self._paced, at) + self._interval()
         self._last += 1
         self._open[self._last] = (at, lasts)
         return self._last, at
@@ -90,6 +91,14 @@ class Budget:
         """A 429: nothing more before the given time."""
         self.blocked_until = max(self.blocked_until, now + retry_after)
 
+    def withheld(self, now: float) -> bool:
+        """Whether a right given before must not be used: a 429, or others' use, came between."""
+        if now < self.blocked_until:
+            return True
+        self._forget(now)
+        sent = sum(at <= now for at, _ in self._open.values()) + len(self._steady)
+        return self._others(now) > 0 and sent > self.limit.steady - self._others(now)
+
     def spent(self, now: float) -> Spent:
         """What a successor must know."""
         self._forget(now)
@@ -115,6 +124,13 @@ class Budget:
             self._steady.append(reply + self.limit.steady_s)
             self._burst.append(reply + self.limit.burst_s)
         self._forget(now)
+
+    def _allowed_by_pace(self) -> float:
+        return self._paced - (self.limit.at_once - 1) * self._interval()
+
+    def _interval(self) -> float:
+        """Between two sendings; a little short, so that a delay can be made up."""
+        return 0.995 * self.limit.steady_s / self.limit.steady
 
     def _others(self, now: float) -> int:
         return self._foreign if now < self._foreign_until else 0

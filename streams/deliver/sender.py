@@ -169,7 +169,8 @@ class Sender:
     async def _call(self, call: Call) -> None:
         desk = self._desk
         await asyncio.sleep(max(0.0, call.at - desk.clock()))
-        call.reply = await desk.client.call(call.request, call.valid_until)
+        if not call.budget.withheld(desk.clock()):
+            call.reply = await desk.client.call(call.request, call.valid_until)
         now = desk.clock()
         if call.reply is None:
             call.budget.unsent(call.number)

@@ -1,31 +1,35 @@
 """Klaviyo's rate limits: fixed windows, each endpoint of an account for itself (specification 2026-07-15)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Requests in each burst and each steady window; the windows' lengths in seconds."""
+    """Requests in each burst and each steady window; the windows' lengths in seconds.
+
+    ``at_once`` is how many an idle budget may let go together. Where a backlog is sent it is small: what goes
+    together is freed together a window later, and even spacing is lost.
+    """
 
     burst: int
     steady: int
     burst_s: float = 1.0
     steady_s: float = 60.0
+    at_once: int = 1
 
     def less(self, headroom: float) -> "Limit":
         """What remains when a share (0..1) is left to others; never nothing."""
         share = 1.0 - headroom
-        return Limit(
-            max(1, int(self.burst * share)), max(1, int(self.steady * share)), self.burst_s, self.steady_s
-        )
+        burst, steady = max(1, int(self.burst * share)), max(1, int(self.steady * share))
+        return replace(self, burst=burst, steady=steady, at_once=min(self.at_once, burst))
 
 
 _S = Limit(3, 60)
 _M = Limit(10, 150)
-_L = Limit(75, 750)
-_XL = Limit(350, 3500)
+_L = Limit(75, 750, at_once=7)
+_XL = Limit(350, 3500, at_once=350)
 
 EVENT_SINGLE = "event/single"
 EVENT_BULK = "event/bulk"

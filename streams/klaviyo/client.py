@@ -14,7 +14,7 @@ from streams.klaviyo.requests import Request
 from streams.klaviyo.revision import MEDIA_TYPE, REVISION
 
 
-class _Late(Exception):  # noqa: N818 - not a fault: the call is made anew
+class _Late(Exception):
     """The right to send ran out before the first byte was written."""
 
 

@@ -10,7 +10,7 @@ from streams.engine.outbox import Outbox
 from streams.engine.slot import Batch
 
 
-class Killed(Exception):  # noqa: N818 - the process ends here
+class Killed(Exception):
     """kill -9."""
 
 

@@ -25,7 +25,7 @@ from streams.simulators.klaviyo.server import make_app
 from tests.deliver.fake_slot import FakeSlot, Fuse, Killed, World, codec
 
 KEY = "pk_test"
-WIDE = {name: Limit(10_000, 100_000) for name in LIMITS}
+WIDE = {name: Limit(10_000, 100_000, at_once=10_000) for name in LIMITS}
 
 
 def operation(n: int, who: int | None = None, kind: str = "event", **over: Any) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""Short windows, a real simulator: no 429, and nearly all of the budget used."""
+
+import asyncio
+from time import time
+
+from streams.klaviyo.budgets import LIMITS, Limit
+from tests.deliver.fake_slot import Fuse
+from tests.deliver.line import Line, operation, simulator
+
+STEADY_S = 4.0
+SHORT = {name: Limit(6, 40, 0.5, STEADY_S) for name in LIMITS}
+CONFIG = {
+    "budgets": {"event": {"burst": 6, "steady": 40}, "profile": {"burst": 6, "steady": 40}},
+    "windows_s": {"burst": 0.5, "steady": STEADY_S},
+}
+
+
+def update(n: int) -> dict[str, object]:
+    return operation(n, n, "profile", payload={"attributes": {"first_name": f"N{n}"}})
+
+
+async def arrivals(sim, path: str) -> list[float]:  # type: ignore[no-untyped-def]
+    return [request["at"] for request in await sim.requests(path)]
+
+
+async def test_a_backlog_uses_the_budget_and_no_call_is_refused() -> None:
+    async with simulator(latency_ms=20, **CONFIG) as sim:
+        line = Line(sim.url, limits=dict(SHORT))
+        line.put(*(update(n) for n in range(200)))
+        async with line.life():
+            began = time()
+            await line.until(lambda: time() > began + 3.2 * STEADY_S, 40)
+            stats = await sim.get("stats")
+            at = [a for a in await arrivals(sim, "import") if began + STEADY_S <= a < began + 3 * STEADY_S]
+        assert stats["http_429"] == 0
+        assert len(at) >= 0.97 * 2 * 40
+
+
+async def test_a_restarted_owner_provokes_no_429() -> None:
+    async with simulator(**CONFIG) as sim:
+        line = Line(sim.url, limits=dict(SHORT), timeout_s=0.5)
+        line.put(*(operation(n, n) for n in range(4000)), *(update(n) for n in range(300)))
+        for boundary in (30, 60, 45, 20):
+            async with line.life(Fuse(boundary)):
+                await line.until(line.all_ended, 30)
+        async with line.life():
+            await asyncio.sleep(STEADY_S)
+        assert (await sim.get("stats"))["http_429"] == 0
+
+
+async def test_what_another_client_takes_is_left_to_it() -> None:
+    async with simulator(latency_ms=5, **CONFIG) as sim:
+        line = Line(sim.url, limits=dict(SHORT))
+        async with sim.session.post(f"{sim.url}/sim/steal", json={"rate": 4}) as reply:
+            assert reply.status == 200
+        line.put(*(update(n) for n in range(200)))
+        async with line.life():
+            await asyncio.sleep(2.5 * STEADY_S)
+        assert (await sim.get("stats"))["http_429"] <= 8

@@ -10,7 +10,7 @@ import orjson
 _DEFAULTS = ("context", "integrations")
 
 
-class Unusable(Exception):  # noqa: N818 - named by the state it tells
+class Unusable(Exception):
     """The whole body can't be used: an HTTP status, a code and what to do about it."""
 
     def __init__(self, status: int, code: str, message: str, hint: str) -> None:

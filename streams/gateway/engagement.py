@@ -11,7 +11,7 @@ from streams.segment.envelope import Engagement, typed_identifier
 
 _EMAIL = ("email", "$email", "Recipient Email Address")
 _PHONE = ("phone_number", "$phone_number", "phone", "To Number")
-_EXTERNAL = ("external_id", "$id", "user_id")
+_EXTERNAL = ("external_id", "$id")
 
 
 @dataclass(frozen=True, slots=True)

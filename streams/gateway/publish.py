@@ -22,7 +22,7 @@ _SETTINGS: dict[str, str | int] = {
     "socket.keepalive.enable": "true",
     "reconnect.backoff.max.ms": 1_000,
     "queue.buffering.max.messages": 1_000_000,
-    "log.connection.close": "false",
+    "log_level": 2,  # connections come and go; whether brokers answer is logged once, by ourselves
 }
 
 Records = Mapping[str, Sequence[dict[str, Any]]]
@@ -54,10 +54,12 @@ class Publisher:
     def __init__(
         self, client: Mapping[str, str | int], topic: Callable[[str], str], max_in_flight: int
     ) -> None:
-        self._client = {**client, **_SETTINGS, "queue.buffering.max.kbytes": max(1024, max_in_flight // 512)}
+        kilobytes = max(1024, max_in_flight // 512)
+        self._client = {**_SETTINGS, "queue.buffering.max.kbytes": kilobytes, **client}
         self._topic = topic
         self._max_in_flight = max_in_flight
         self._settled: list[_Receipt] = []
+        self._waiting: set[asyncio.Future[None]] = set()
         self._stop = threading.Event()
         self._fatal = False
         self._thread: threading.Thread | None = None
@@ -74,6 +76,8 @@ class Publisher:
         if error.fatal():
             self._fatal = True
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public constant
+            if self.reachable:
+                log.warning("kafka_away", why=error.str())
             self.reachable = False
 
     def start(self) -> None:
@@ -122,11 +126,13 @@ class Publisher:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         receipt = _Receipt(sum(map(len, records.values())), future, self._settled)
         self.in_flight += size
+        self._waiting.add(future)
         try:
             self._hand_over(records, receipt)
             await future
         finally:
             self.in_flight -= size
+            self._waiting.discard(future)
 
     def _hand_over(self, records: Records, receipt: _Receipt) -> None:
         producer = self._producer
@@ -149,6 +155,12 @@ class Publisher:
             return False
         self.reachable = True
         return True
+
+    def give_up(self) -> None:
+        """Answer everybody who still waits: Away. What is kept nevertheless comes again, as a duplicate."""
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(Away("the gateway is stopping"))
 
     async def close(self) -> None:
         """Stop the thread; every request has been answered before."""

@@ -1,9 +1,12 @@
 """The gateway's process: learns what it must, listens, drains."""
 
 import asyncio
+import contextlib
 import signal
+import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any, TypeVar
 
 import uvloop
 from aiohttp import web
@@ -21,8 +24,10 @@ from streams.gateway.metrics import Metrics
 from streams.gateway.publish import Publisher
 from streams.gateway.records import DEAD_LETTERS, ENGAGEMENT, EVENTS, Encoders
 
+T = TypeVar("T")
 Ready = Callable[[dict[str, str]], None]
-_DRAIN_S = 3.0
+_DRAIN_S = 2.0
+"""What is not acknowledged by then is answered 503, so that the process ends within 5 s."""
 _AGAIN_S = 1.0
 
 
@@ -83,6 +88,7 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
     finally:
         learning.cancel()
         stopping.cancel()
+        loop.call_later(_DRAIN_S * 0.8, publisher.give_up)
         await public.cleanup()
         await publisher.close()
         await admin.cleanup()
@@ -100,15 +106,38 @@ async def _listen(runner: web.BaseRunner, host: str, port: int, *, reuse_port: b
 async def _learn(config: Config, state: State) -> None:
     """Learn the schemas' ids and the slots, however long the registry and the brokers are away."""
     registry = Registry.of(config)
-    await registry.ready(EVENTS, ENGAGEMENT, DEAD_LETTERS)
-    state.encoders = Encoders(*map(registry.codec, ("envelope", "engagement", "dead_letter")))
     while state.slots is None:
         try:
-            slots = await asyncio.to_thread(Slots.read, config)
+            if state.encoders is None:
+                await _apart(lambda: registry.ready_sync(EVENTS, ENGAGEMENT, DEAD_LETTERS))
+                names = ("envelope", "engagement", "dead_letter")
+                state.encoders = Encoders(*map(registry.codec, names))
+            slots = await _apart(lambda: Slots.read(config))
             state.slots = {account.space: slots.space(account.space) for account in config.accounts.values()}
         except Away as away:
-            log.warning("slots_unread", why=away)
+            log.warning("waiting", why=away)
             await asyncio.sleep(_AGAIN_S)
+
+
+async def _apart(function: Callable[[], T]) -> T:
+    """Run what blocks in a thread that nobody waits for when the process ends."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_: Callable[[Any], None], value: object) -> None:
+        if not future.done():
+            set_(value)
+
+    def work() -> None:
+        try:
+            outcome: tuple[Callable[[Any], None], object] = (future.set_result, function())
+        except Exception as error:
+            outcome = (future.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await future
 
 
 def _admin(state: State, metrics: Metrics, publisher: Publisher) -> web.Application:

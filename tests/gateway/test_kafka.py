@@ -84,7 +84,7 @@ async def test_sigterm_answers_what_is_in_flight_and_ends_clean(
                 pass
 
         posts = [asyncio.ensure_future(post(number)) for number in range(500)]
-        while len(accepted) < 50:  # noqa: ASYNC110 - a list of what others append
+        while len(accepted) < 50:
             await asyncio.sleep(0.001)
         asked = time.monotonic()
         gateway.child.send_signal(signal.SIGTERM)
@@ -152,7 +152,7 @@ async def post_through_a_kill(
     async def until(status: int) -> None:
         async with asyncio.timeout(40):
             seen = len(statuses)
-            while status not in statuses[seen:]:  # noqa: ASYNC110 - others append to it
+            while status not in statuses[seen:]:
                 await asyncio.sleep(0.02)
 
     clients = [asyncio.ensure_future(client()) for _ in range(10)]
@@ -164,3 +164,31 @@ async def post_through_a_kill(
     stop.set()
     await asyncio.gather(*clients)
     return accepted, set(statuses)
+
+
+async def test_sigterm_without_brokers_answers_503_and_ends_clean(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    stack = await asyncio.to_thread(local.up, folder, say=print)
+    try:
+        text = pipeline(stack, "s-")
+        await asyncio.to_thread(prepared, text)
+        async with started(tmp_path, text) as gateway, aiohttp.ClientSession(headers=AUTH) as http:
+            await until_ready(http, gateway.urls["admin"])
+            await asyncio.to_thread(local.kill_broker, folder)
+            waiting = asyncio.ensure_future(http.post(gateway.urls["gateway"] + "/v1/page", json=page(1)))
+            await asyncio.wait((waiting,), timeout=0.3)
+            asked = time.monotonic()
+            gateway.child.send_signal(signal.SIGTERM)
+
+            assert (await waiting).status == 503
+            assert await gateway.child.wait() == 0
+            assert time.monotonic() - asked < 5
+        async with started(tmp_path, text) as gateway, aiohttp.ClientSession() as http:
+            async with http.get(gateway.urls["admin"] + "/readyz") as reply:
+                assert reply.status == 503
+            asked = time.monotonic()
+            gateway.child.send_signal(signal.SIGTERM)
+            assert await gateway.child.wait() == 0
+            assert time.monotonic() - asked < 5
+    finally:
+        await asyncio.to_thread(local.down, folder)

@@ -56,7 +56,14 @@ def starter(tmp_path: Path) -> Path:
     return file
 
 
-VARIABLES = dict.fromkeys(("ACME_KLAVIYO_KEY", "ACME_KLAVIYO_WEBHOOK_SECRET", "ACME_SEGMENT_WRITE_KEY", "WEB_WRITE_KEY", "WEB_WEBHOOK_SECRET"), "x")  # fmt: skip
+NAMED = (
+    "ACME_KLAVIYO_KEY",
+    "ACME_KLAVIYO_WEBHOOK_SECRET",
+    "ACME_SEGMENT_WRITE_KEY",
+    "WEB_WRITE_KEY",
+    "WEB_WEBHOOK_SECRET",
+)
+VARIABLES = dict.fromkeys(NAMED, "x")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

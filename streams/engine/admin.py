@@ -27,7 +27,7 @@ from streams.engine.slots import Slots
 from streams.engine.topics import TOPICS, full
 
 Say = Callable[[str], None]
-_FENCED = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001
+_ROUNDS = 10
 
 
 def apply(config: Config, say: Say) -> list[str]:
@@ -50,9 +50,11 @@ def apply(config: Config, say: Say) -> list[str]:
 
     with translated():
         _mend(admin, config, Slots(), ("control",), did)
-        while not _number(admin, config, registry, did):
-            say("another `topics apply` runs at the same time: once more")
-    return done
+        for _ in range(_ROUNDS):
+            if (why := _number(admin, config, registry, did)) is None:
+                return done
+            say(f"another `topics apply` came between, once more ({why})")
+    raise Away(f"Kafka does not take the numbers of new spaces and accounts: {why}")
 
 
 def verify(config: Config) -> list[str]:
@@ -89,8 +91,8 @@ def describe(config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def _number(admin: AdminClient, config: Config, registry: Registry, did: Say) -> bool:
-    """Grow the topics for the new slots, then write their numbers; False if another apply came between.
+def _number(admin: AdminClient, config: Config, registry: Registry, did: Say) -> str | None:
+    """Grow the topics for the new slots, then write their numbers; else says why it could not.
 
     One transactional id for all: whoever begins later fences the earlier, so what was read is still true
     when it is written.
@@ -111,7 +113,7 @@ def _number(admin: AdminClient, config: Config, registry: Registry, did: Say) ->
         if name not in before
     ]
     if not new:
-        return True
+        return None
     codec, topic = registry.codec("control"), full(config.prefix, "control")
     try:
         producer.begin_transaction()
@@ -119,12 +121,11 @@ def _number(admin: AdminClient, config: Config, registry: Registry, did: Say) ->
             producer.produce(topic, key=key_bytes(fact.kind, fact.name), value=codec.encode(asdict(fact)))
         producer.commit_transaction(PATIENCE_S)
     except KafkaException as error:
-        if error.args[0].code() in _FENCED:
-            return False
-        raise
+        # whether it was fenced or the answer was lost: what is true now is read anew
+        return str(error.args[0].str())
     for fact in new:
         did(f"{fact.kind} {fact.name}: slot {fact.number}")
-    return True
+    return None
 
 
 def _mend(admin: AdminClient, config: Config, slots: Slots, names: Iterable[str], did: Say) -> None:

@@ -1,0 +1,67 @@
+"""Child processes: restarted when they end, never outliving whoever started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PARENT = """
+import sys
+from streams.engine.supervisor import supervise
+sys.exit(supervise({"one": [sys.executable, "-c", sys.argv[1], sys.argv[2]]}, "PIPE"))
+"""
+WAITS = """
+import os, sys
+open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+os.read(int(os.environ["PIPE"]), 1)
+"""
+
+
+def parent(child: str, file: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", PARENT, child, str(file)], stderr=subprocess.DEVNULL)
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def pids(file: Path) -> list[int]:
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"  # a zombie has ended
+
+
+def test_a_child_that_is_killed_starts_again_and_ends_with_its_parent(tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    with parent(WAITS, file) as process:
+        until(lambda: len(pids(file)) == 1)
+        os.kill(pids(file)[0], signal.SIGKILL)
+        until(lambda: len(pids(file)) == 2)
+        process.terminate()
+        assert process.wait(20) == 0
+    assert not runs(pids(file)[1])
+
+
+def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    with parent(WAITS, file) as process:
+        until(lambda: len(pids(file)) == 1)
+        process.kill()
+    until(lambda: not runs(pids(file)[0]))
+
+
+def test_a_childs_wrong_configuration_ends_all(tmp_path: Path) -> None:
+    with parent("import sys; sys.exit(2)", tmp_path / "none") as process:
+        assert process.wait(20) == 2

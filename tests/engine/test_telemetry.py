@@ -1,0 +1,65 @@
+import io
+import logging
+import sys
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+
+from streams.config import loads
+from streams.engine.telemetry import Line, collect, counter, gauge, histogram, log, metrics_text, serve_admin
+from tests.line import PIPELINE
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Line("dedupe", human=False, colours=False))
+    logger = logging.getLogger("streams")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield stream
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_a_line_says_time_level_stage_event_and_facts(written: io.StringIO) -> None:
+    log.info("started", pid=7, why="two words")
+    log.debug("unseen")
+    log.warning("slow", stage="route")
+    first, second = written.getvalue().splitlines()
+    assert first.split(" ", 1)[1] == "info dedupe started pid=7 why='two words'"
+    assert "+00:00 " in first
+    assert second.split(" ", 1)[1] == "warning route slow"
+
+
+def test_a_traceback_follows_its_line() -> None:
+    try:
+        raise ValueError("no")
+    except ValueError:
+        record = logging.LogRecord("aiohttp", logging.ERROR, "", 0, "broke", None, sys.exc_info())
+    text = Line("x", human=True, colours=True).format(record)
+    assert "aiohttp: broke\nTraceback" in text
+    assert "\x1b[31merror\x1b[0m" in text
+
+
+async def test_counts_show_on_the_admin_port_as_prometheus_reads_them() -> None:
+    collect()
+    counter("streams_test_records", "Records.").add(3, {"topic": 'a"b'})
+    gauge("streams_test_lag", "Lag.").set(4)
+    histogram("streams_test_seconds", "Seconds.").record(0.2)
+    text = metrics_text()
+    assert '# TYPE streams_test_records_total counter\nstreams_test_records_total{topic="a\\"b"} 3\n' in text
+    assert "# TYPE streams_test_lag gauge\nstreams_test_lag 4\n" in text
+    assert 'streams_test_seconds_bucket{le="0.25"} 1\n' in text
+    assert 'streams_test_seconds_bucket{le="+Inf"} 1\nstreams_test_seconds_sum 0.2\n' in text
+    config = loads(PIPELINE + "gateway: {admin_port: 0}\n", "pipeline.yaml", {})
+    async with serve_admin(config, "dedupe", ready=lambda: False) as url, aiohttp.ClientSession() as http:
+        found = {}
+        for path in ("/metrics", "/livez", "/readyz"):
+            async with http.get(url + path) as reply:
+                found[path] = (reply.status, await reply.text())
+    assert found["/livez"] == (200, "ok\n")
+    assert found["/readyz"][0] == 503
+    assert "streams_test_lag 4" in found["/metrics"][1]

@@ -37,7 +37,8 @@ def operation(n: int, who: int | None = None, kind: str = "event", **over: Any) 
         "account": "acme",
         "kind": kind,
         "origin": {
-            "line": "events", "space": "acme", "partition": 0, "offset": n, "accepted_at": now, "replay": None,
+            "line": "events", "space": "acme", "partition": 0, "offset": n, "accepted_at": now,
+            "replay": None,
         },
         "event_id": f"m{n}",
         "profile": {

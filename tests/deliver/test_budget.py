@@ -1,6 +1,7 @@
 """No fixed window is overrun, whatever its phase and whatever the network does between sending and reply."""
 
 from collections import Counter
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -17,7 +18,7 @@ LIMIT = Limit(burst=3, steady=12, burst_s=1.0, steady_s=8.0)
 def run(
     budget: Budget, limit: Limit, replies: list[float], seconds: float, start: float = 0.0
 ) -> list[tuple[float, float]]:
-    """Send as much as allowed; (sent, replied) of each request. ``replies`` are the calls' lengths, in turn."""
+    """Send as much as allowed; (sent, replied) of each. ``replies`` are the calls' lengths, in turn."""
     now, calls, open_calls = start, [], []
     while now < start + seconds:
         for at, number, sent in sorted(open_calls):
@@ -91,7 +92,7 @@ def test_a_backlog_uses_nearly_all_of_it() -> None:
 def test_a_backlog_is_spaced_evenly() -> None:
     limit = Limit(10, 150)
     sent = [at for at, _ in run(Budget(limit), limit, [0.3], 300.0)]
-    gaps = [b - a for a, b in zip(sent, sent[1:], strict=False) if b > 0.0]
+    gaps = [b - a for a, b in pairwise(sent) if b > 0.0]
     assert max(gaps) < 1.0
     assert min(gaps) > 0.3
 

@@ -1,0 +1,149 @@
+"""Every answer has a meaning, whatever its bytes."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.klaviyo import replies
+from streams.klaviyo.replies import (
+    Accepted,
+    Conflict,
+    Rejected,
+    RejectedWhole,
+    Stopped,
+    Throttled,
+    Transient,
+    read,
+)
+from streams.klaviyo.requests import Request
+
+SINGLE = Request("POST", "/api/events", b"{}", "event/single", ((0,),))
+BULK = Request(
+    "POST", "/api/event-bulk-create-jobs", b"{}", "event/bulk", ((0, 1), (2,), (3, 4, 5)), bulk=True
+)
+ROWS = "/data/attributes/events-bulk-create/data"
+
+
+def errors(*pointers: str | None, status: int = 400, **meta: str) -> bytes:
+    made = [
+        {"id": "1", "status": status, "code": "invalid", "title": "t", "detail": "d", "meta": meta}
+        | ({"source": {"pointer": pointer}} if pointer is not None else {})
+        for pointer in pointers
+    ]
+    return orjson.dumps({"errors": made})
+
+
+@pytest.mark.parametrize(
+    ("pointer", "rows"),
+    [
+        (f"{ROWS}/0/attributes/profile/data/attributes/email", (0, 1)),
+        (f"{ROWS}/2/attributes/events/data/1/attributes/time", (4,)),
+        (f"{ROWS}/1", (2,)),
+    ],
+)
+def test_a_pointer_into_a_bulk_body_blames_its_rows(pointer: str, rows: tuple[int, ...]) -> None:
+    verdict = read(400, {}, errors(pointer), BULK).verdict
+    assert isinstance(verdict, Rejected)
+    assert verdict.blames[0].rows == rows
+
+
+@pytest.mark.parametrize(
+    "pointer", [None, "/data", f"{ROWS}/9/attributes", f"{ROWS}/0/attributes/events/data/7", ""]
+)
+def test_a_pointer_that_cannot_be_followed_blames_no_row(pointer: str | None) -> None:
+    assert isinstance(read(400, {}, errors(f"{ROWS}/0", pointer), BULK).verdict, RejectedWhole)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (202, b"", Accepted),
+        (200, b'{"data": {"type": "profile", "id"', Accepted),
+        (400, errors("/data/attributes/time"), Rejected),
+        (400, b"<html>", RejectedWhole),
+        (400, b'{"errors": "none"}', RejectedWhole),
+        (413, errors("/data"), RejectedWhole),
+        (401, errors("/data", status=401), Stopped),
+        (403, errors("/data", status=403), Stopped),
+        (403, b"<!DOCTYPE html>", Transient),
+        (404, b"", Stopped),
+        (405, b"", Stopped),
+        (408, b"", Transient),
+        (410, b"", Stopped),
+        (415, b"", Stopped),
+        (302, b"", Stopped),
+        (429, b"", Throttled),
+        (500, b"", Transient),
+        (503, errors("/data"), Transient),
+        (524, b"<html>", Transient),
+    ],
+)
+def test_the_table_of_answers(status: int, body: bytes, kind: type) -> None:
+    assert isinstance(read(status, {}, body, SINGLE).verdict, kind)
+
+
+def test_a_conflict_names_the_other_profile() -> None:
+    body = errors("/data/attributes", status=409, duplicate_profile_id="01GW")
+    assert read(409, {}, body, SINGLE).verdict == Conflict("01GW", "HTTP 409: d")
+
+
+@pytest.mark.parametrize(
+    ("given_header", "seconds"), [("7", 7.0), ("0", 1.0), ("x", 1.0), (None, 1.0), ("-3", 1.0)]
+)
+def test_a_throttled_call_waits_at_least_a_second(given_header: str | None, seconds: float) -> None:
+    headers = {} if given_header is None else {"retry-after": given_header}
+    assert read(429, headers, b"", SINGLE).verdict == Throttled(seconds)
+
+
+def test_fields_that_were_ignored_are_told() -> None:
+    headers = {"x-klaviyo-partial-failure": "phone_number, email"}
+    assert read(202, headers, b"", SINGLE).verdict == Accepted(("phone_number", "email"))
+
+
+def test_the_klaviyo_id_is_read() -> None:
+    body = b'{"data": {"type": "profile", "id": "01ABC"}}'
+    assert read(201, {}, body, SINGLE).verdict == Accepted((), "01ABC")
+
+
+def test_the_steady_window_is_read() -> None:
+    headers = {"ratelimit-limit": "150", "ratelimit-remaining": "149", "ratelimit-reset": "12"}
+    assert read(202, headers, b"", SINGLE).window == replies.Window(150, 149, 12.0)
+    assert read(202, {"ratelimit-limit": "150"}, b"", SINGLE).window is None
+
+
+@given(
+    st.integers(200, 599),
+    st.dictionaries(
+        st.sampled_from(["retry-after", "ratelimit-limit", "ratelimit-reset"]), st.text(max_size=8)
+    ),
+    st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=10),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["errors", "source", "pointer", "data", "meta", "id"]), inner, max_size=4
+                )
+            ),
+        ).map(
+            lambda value: orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME) if _fits(value) else b""
+        ),
+    ),
+    st.sampled_from([SINGLE, BULK]),
+)
+def test_no_answer_is_too_strange(
+    status: int, headers: dict[str, str], body: bytes, request: Request
+) -> None:
+    reply = read(status, headers, body, request)
+    assert reply.status == status
+    assert len(reply.text) <= replies.SHOWN
+
+
+def _fits(value: object) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True

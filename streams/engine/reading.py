@@ -22,6 +22,7 @@ Properties = dict[str, str | int | float | bool]
 Place = tuple[str, int]
 """Real topic name and partition."""
 PATIENCE_S = 30.0
+_NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -132,11 +133,22 @@ class Reader:
 
     def _offsets(self, places: Iterable[Place], spec: OffsetSpec, level: IsolationLevel) -> dict[Place, int]:
         asked = {TopicPartition(topic, partition): spec for topic, partition in places}
-        if not asked:
-            return {}
-        with translated():
-            found = self._admin.list_offsets(asked, isolation_level=level, request_timeout=10)
-            return {(tp.topic, tp.partition): f.result(timeout=PATIENCE_S).offset for tp, f in found.items()}
+        deadline = time.monotonic() + PATIENCE_S
+        found: dict[Place, int] = {}
+        while asked:
+            with translated():
+                answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=10)
+                for place, answer in answers.items():
+                    try:
+                        found[(place.topic, place.partition)] = answer.result(timeout=PATIENCE_S).offset
+                    except KafkaException as error:
+                        # a partition that is new or moves has no leader for a moment
+                        if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+                            raise
+            asked = {place: spec for place in asked if (place.topic, place.partition) not in found}
+            if asked:
+                time.sleep(0.05)
+        return found
 
 
 def _until_ends(consumer: Consumer, left: dict[Place, Range]) -> Iterator[list[Message]]:

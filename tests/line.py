@@ -63,8 +63,8 @@ class Bench:
         with (self.folder / f"{stage}.log").open("ab") as log:
             return subprocess.Popen(command, env=os.environ | self.env, stdout=log, stderr=log)
 
-    def accept(self, envelopes: Iterable[Envelope]) -> int:
-        """Put envelopes into ``segment.events`` as the gateway does."""
+    def accept(self, envelopes: Iterable[Envelope], topic: str = "segment.events") -> int:
+        """Put envelopes into ``segment.events``, or its twin, as the gateway does."""
         self.registry.ready_sync("segment.events")
         encode = self.registry.codec("envelope").encode
         producer = Producer(self.config.kafka.client() | {"acks": "all", "linger.ms": 20})
@@ -75,7 +75,7 @@ class Bench:
             )
             key = f"{envelope['space']}\0{identifier}".encode()
             partition = partition_of(key, self.config.partitions)
-            producer.produce(self.config.prefix + "segment.events", encode(envelope), key, partition)
+            producer.produce(self.config.prefix + topic, encode(envelope), key, partition)
             producer.poll(0)
             count += 1
         assert producer.flush(30) == 0

@@ -3,6 +3,7 @@
 from typing import ClassVar, cast
 
 from streams.dedupe.marks import bucket_of, candidates, expired, first_seen, mark
+from streams.engine import topics
 from streams.engine.codec import bytes_field
 from streams.engine.errors import Unreadable
 from streams.engine.outbox import Outbox
@@ -19,7 +20,7 @@ class Dedupe:
     """``segment.events`` → ``segment.unique``."""
 
     name: ClassVar[str] = "dedupe"
-    inputs: ClassVar[tuple[str, ...]] = ("segment.events",)
+    inputs: ClassVar[tuple[str, ...]] = topics.inputs("dedupe")
     packed: ClassVar[bool] = True
     schemas: ClassVar[tuple[str, ...]] = ("segment.events", "segment.unique", "outcomes", "dead.letters")
 
@@ -52,14 +53,14 @@ class Dedupe:
             try:
                 leads.append((record, cast("Lead", self._lead(record.value))))
             except Unreadable as why:
-                self._refuse(outbox, record, slot.partition, why)
+                self._refuse(outbox, record, batch.topic, slot.partition, why)
         buckets = [bucket_of(lead["accepted_at"], self._window_ms) for _, lead in leads]
         uids = [lead["uid"] for _, lead in leads]
         keys = [candidates(bucket, uid) for bucket, uid in zip(buckets, uids, strict=True)]
         found = slot.store.get_many([key for own in keys for key in own])
         for (record, lead), bucket, new in zip(leads, buckets, first_seen(found, uids, keys), strict=True):
             origin = Origin(
-                line="events",
+                line=topics.line(batch.topic),
                 space=lead["space"],
                 partition=slot.partition,
                 offset=record.offset,
@@ -69,7 +70,9 @@ class Dedupe:
             if new:
                 outbox.put(mark(bucket, lead["uid"]), b"")
                 value = self._unique.frame + bytes_field(record.value) + self._origin({"origin": origin})
-                outbox.send("segment.unique", self._slots.space(lead["space"]), record.key, value)
+                outbox.send(
+                    batch.onward("segment.unique"), self._slots.space(lead["space"]), record.key, value
+                )
             else:
                 self._duplicate(outbox, record, origin)
         last = leads[-1][1]["accepted_at"] if leads else None
@@ -80,6 +83,6 @@ class Dedupe:
         event_id = cast("Identity", self._identity(record.value))["event_id"]
         outbox.outcome(self._ledger.outcome(origin, event_id, Outcome.DUPLICATE, Reason.SEEN_BEFORE))
 
-    def _refuse(self, outbox: Outbox, record: Record, partition: int, why: Unreadable) -> None:
-        origin = origin_of_unreadable("events", partition, record)
+    def _refuse(self, outbox: Outbox, record: Record, topic: str, partition: int, why: Unreadable) -> None:
+        origin = origin_of_unreadable(topics.line(topic), partition, record)
         outbox.dead_letter(self._ledger.dead_letter(origin, "", Reason.UNREADABLE, str(why), record.value))

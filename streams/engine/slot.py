@@ -15,6 +15,7 @@ from streams.engine.errors import StateMismatch
 from streams.engine.outbox import DEAD_LETTERS, OUTCOMES, Outbox, Position
 from streams.engine.restore import restore
 from streams.engine.store import Memory, Store
+from streams.engine.topics import BACKFILL
 from streams.engine.transactions import Transactions
 
 FORMAT: Final = 1
@@ -23,6 +24,11 @@ TICK_S: Final = 5.0
 BATCH_RECORDS: Final = 2000
 WAITING_BYTES: Final = 16 << 20
 """Above this an input is read no further until half of it is processed."""
+BACKFILL_RECORDS: Final = 200
+BACKFILL_S: Final = 1.0
+"""However busy live is, one backfill batch passes in this time; more when every live input is empty."""
+LOOK_S: Final = 0.05
+"""How often a waiting backfill batch looks whether live is empty."""
 TOMBSTONES_S: Final = 2 * 86_400.0
 
 
@@ -40,6 +46,15 @@ class Batch(NamedTuple):
 
     topic: str
     records: Sequence[Record]
+
+    @property
+    def backfill(self) -> bool:
+        """Whether it came by a backfill twin."""
+        return self.topic.endswith(BACKFILL)
+
+    def onward(self, topic: str) -> str:
+        """Where its records go on: the topic, or its twin for what came by one."""
+        return topic + BACKFILL if self.backfill else topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +105,9 @@ class Slot:
         self._source = source
         self._positions: dict[str, Position] = {}
         self._accepted_at: dict[str, int] = {}
-        self._waiting: deque[Batch] = deque()
+        self._live: deque[Batch] = deque()
+        self._backfill: deque[Batch] = deque()
+        self._backfill_due = 0.0
         self._bytes: dict[str, int] = dict.fromkeys(place.inputs, 0)
         self._paused: set[str] = set()
         self._held = False
@@ -145,36 +162,56 @@ class Slot:
         if not records:
             return
         self.next[topic] = records[-1].offset + 1
-        self._waiting.append(Batch(topic, records))
+        batch = Batch(topic, records)
+        (self._backfill if batch.backfill else self._live).append(batch)
         self._bytes[topic] += _size(records)
         if self._bytes[topic] > WAITING_BYTES:
             self._source.pause(topic, self.partition)
         self._arrived.set()
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Batches as they come, and a tick every five seconds, until the partition is revoked."""
+        """Batches as they come, live ones first, and a tick every five seconds, until revoked."""
         next_tick = monotonic() + TICK_S
         while not self.revoked.is_set():
             if monotonic() >= next_tick:
                 next_tick = monotonic() + TICK_S
                 yield Batch("", ())
-            elif self._waiting and not self._held:
-                yield self._take()
+            elif (waiting := self._due()) is not None:
+                yield self._take(waiting)
             else:
                 self._arrived.clear()
+                wait_s = next_tick - monotonic()
                 try:
-                    async with asyncio.timeout(next_tick - monotonic()):
+                    async with asyncio.timeout(min(wait_s, LOOK_S) if self._backfill else wait_s):
                         await self._arrived.wait()
                 except TimeoutError:
                     pass
 
-    def _take(self) -> Batch:
-        topic, records = self._waiting.popleft()
-        while self._waiting and (more := self._waiting[0]).topic == topic:
-            if len(records) + len(more.records) > BATCH_RECORDS:
-                break
-            records = [*records, *more.records]
-            self._waiting.popleft()
+    def _due(self) -> deque[Batch] | None:
+        """The queue whose turn it is: backfill when its second has passed or every live input is empty."""
+        if self._held:
+            return None
+        if self._backfill and (monotonic() >= self._backfill_due or self._all_empty()):
+            return self._backfill
+        return self._live or None
+
+    def _all_empty(self) -> bool:
+        return not self._live and all(
+            self._source.empty(topic, self.partition, self.next.get(topic, 0))
+            for topic in self.place.inputs
+            if not topic.endswith(BACKFILL)
+        )
+
+    def _take(self, waiting: deque[Batch]) -> Batch:
+        most = BATCH_RECORDS
+        if waiting is self._backfill:
+            most, self._backfill_due = BACKFILL_RECORDS, monotonic() + BACKFILL_S
+        topic, records = waiting.popleft()
+        while waiting and len(records) < most and waiting[0].topic == topic:
+            records = [*records, *waiting.popleft().records]
+        if len(records) > most:
+            waiting.appendleft(Batch(topic, records[most:]))
+            records = records[:most]
         self._bytes[topic] -= _size(records)
         if self._bytes[topic] < WAITING_BYTES // 2 and topic not in self._paused:
             self._source.resume(topic, self.partition)
@@ -234,9 +271,11 @@ class Slot:
 
     def _clock(self, positions: dict[str, Position], accepted_at: dict[str, int]) -> int:
         now = int(time() * 1000)
-        waiting = {batch.topic for batch in self._waiting}
+        waiting = {batch.topic for batch in self._live}
         times = []
         for topic in self.place.inputs:
+            if topic.endswith(BACKFILL):
+                continue
             position = positions.get(topic)
             offset = position if isinstance(position, int) else position["next"] if position else None
             at_end = topic not in waiting and self._source.empty(topic, self.partition, offset or 0)

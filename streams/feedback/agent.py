@@ -7,6 +7,7 @@ from random import uniform
 from time import time
 from typing import ClassVar, Final, cast
 
+from streams.engine import topics
 from streams.engine.errors import Unreadable
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Batch, Record, Slot
@@ -27,7 +28,7 @@ class Feedback:
     """``segment.outbound`` → Segment. Sent, then committed: what goes twice has the same messageId."""
 
     name: ClassVar[str] = "feedback"
-    inputs: ClassVar[tuple[str, ...]] = ("segment.outbound",)
+    inputs: ClassVar[tuple[str, ...]] = topics.inputs("feedback")
     packed: ClassVar[bool] = False
     schemas: ClassVar[tuple[str, ...]] = ("segment.outbound", "outcomes", "dead.letters")
 

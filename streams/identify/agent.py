@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, ClassVar, Final, cast
 
+from streams.engine import topics
 from streams.engine.codec import framed_bytes
 from streams.engine.errors import Unreadable
 from streams.engine.outbox import Outbox
@@ -19,6 +20,7 @@ from streams.segment.envelope import Engagement, Identity, Origin, Profile
 from streams.segment.identifiers import normal_email
 
 EXPIRED_A_TICK: Final = 2000
+FORWARD: Final = "profile.events"
 
 Wanted = Callable[[str, str | None], bool]
 """Whether some rule could want an event of this type and name: nothing else is worth holding."""
@@ -28,7 +30,7 @@ class Identify:
     """``segment.unique`` and ``klaviyo.engagement`` → ``profile.events``."""
 
     name: ClassVar[str] = "identify"
-    inputs: ClassVar[tuple[str, ...]] = ("segment.unique", "klaviyo.engagement")
+    inputs: ClassVar[tuple[str, ...]] = topics.inputs("identify")
     packed: ClassVar[bool] = False
     schemas: ClassVar[tuple[str, ...]] = (
         "segment.events",
@@ -95,7 +97,7 @@ class Identify:
                 person = self._unknown(identity, seen, record, view, outbox)
             if person is not None:
                 self._release(identity, seen, person, view, slot, outbox)
-                self._forward(outbox, record.value, person, late=False)
+                self._forward(outbox, batch.onward(FORWARD), record.value, person)
         outbox.changes.update(view.changes())
         return events[-1][1]["accepted_at"] if events else None
 
@@ -167,7 +169,8 @@ class Identify:
         keys = holds.held_keys(seen.anonymous_id, pointer)
         found = [outbox.changes.get(k) or s for k, s in zip(keys, slot.store.get_many(keys), strict=True)]
         for accepted_at, record, gone in holds.release(seen.anonymous_id, pointer, found):
-            self._forward(outbox, record, person, late=event["accepted_at"] - accepted_at > self._late_ms)
+            late = event["accepted_at"] - accepted_at > self._late_ms
+            self._forward(outbox, FORWARD, record, person, late=late)
             for key in gone:
                 outbox.delete(key)
         view.touch_pointer(seen.anonymous_id)
@@ -197,11 +200,11 @@ class Identify:
             try:
                 engagement = cast("Engagement", self._engagement(record.value))
             except Unreadable as why:
-                self._refuse(outbox, record, slot.partition, why, line="engagement")
+                self._refuse(outbox, record, slot.partition, why, line=topics.line(batch.topic))
                 continue
             last = engagement["accepted_at"]
             origin = Origin(
-                line="engagement",
+                line=topics.line(batch.topic),
                 space=engagement["space"],
                 partition=slot.partition,
                 offset=record.offset,
@@ -211,17 +214,19 @@ class Identify:
             profile = _known(engagement, view)
             key = (profile["id"] or profile["email"] or engagement["event_id"]).encode()
             value = self._profile_event.encode({"event": record.value, "origin": origin, "profile": profile})
-            outbox.send("profile.events", partition_of(key, self._partitions), key, value)
+            outbox.send(batch.onward(FORWARD), partition_of(key, self._partitions), key, value)
         return last
 
-    def _forward(self, outbox: Outbox, unique: bytes, person: Person, *, late: bool) -> None:
+    def _forward(
+        self, outbox: Outbox, topic: str, unique: bytes, person: Person, *, late: bool = False
+    ) -> None:
         """Append the person: a profile event begins as the record of ``segment.unique``."""
         if late or (ending := person.written) is None:
             ending = self._ending({"profile": person.profile(), "late": late})
             person.written = None if late else ending
         key = person.id.hex().encode()
         value = self._profile_event.frame + unique[5:] + ending
-        outbox.send("profile.events", partition_of(key, self._partitions), key, value)
+        outbox.send(topic, partition_of(key, self._partitions), key, value)
 
     def _refuse(self, outbox: Outbox, record: Record, partition: int, why: Unreadable, line: str) -> None:
         origin = origin_of_unreadable(line, partition, record)

@@ -4,6 +4,7 @@ from typing import ClassVar, cast
 
 import orjson
 
+from streams.engine import topics
 from streams.engine.errors import Unreadable
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Batch, Record, Slot
@@ -12,14 +13,14 @@ from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
 from streams.route.engagement import engagement_call
 from streams.route.rules import Routed, Router, compile_rules
-from streams.segment.envelope import Engagement, Envelope, ProfileEvent
+from streams.segment.envelope import Engagement, Envelope, Origin, ProfileEvent
 
 
 class Route:
     """``profile.events`` → ``klaviyo.*`` and ``segment.outbound``."""
 
     name: ClassVar[str] = "route"
-    inputs: ClassVar[tuple[str, ...]] = ("profile.events",)
+    inputs: ClassVar[tuple[str, ...]] = topics.inputs("route")
     packed: ClassVar[bool] = False
     schemas: ClassVar[tuple[str, ...]] = (
         "segment.events",
@@ -58,7 +59,8 @@ class Route:
         for record in batch.records:
             try:
                 found = cast("ProfileEvent", self._profile_event(record.value))
-                self._one(found, record, outbox)
+                event_id, routed = self._answer(found)
+                self._write(outbox, batch, record, found["origin"], event_id, routed)
                 last = found["origin"]["accepted_at"]
             except Unreadable as why:
                 origin = origin_of_unreadable(batch.topic, slot.partition, record)
@@ -67,16 +69,16 @@ class Route:
         outbox.position(batch.topic, batch.records[-1].offset + 1, last)
         return outbox
 
-    def _one(self, found: ProfileEvent, record: Record, outbox: Outbox) -> None:
-        if found["origin"]["line"] == "engagement":
+    def _answer(self, found: ProfileEvent) -> tuple[str, Routed]:
+        """The event's id and what the rules make of it."""
+        if found["origin"]["line"].startswith("engagement"):
             engagement = cast("Engagement", self._engagement(found["event"]))
-            event_id, routed = engagement["event_id"], self._back(engagement, found)
-        else:
-            envelope = cast("Envelope", self._envelope(found["event"]))
-            message = orjson.loads(envelope["body"])
-            event_id = envelope["event_id"]
-            routed = self._router.route(message, envelope, found["profile"], found["origin"], found["late"])
-        self._write(found, event_id, routed, record, outbox)
+            return engagement["event_id"], self._back(engagement, found)
+        envelope = cast("Envelope", self._envelope(found["event"]))
+        message = orjson.loads(envelope["body"])
+        return envelope["event_id"], self._router.route(
+            message, envelope, found["profile"], found["origin"], found["late"]
+        )
 
     def _back(self, engagement: Engagement, found: ProfileEvent) -> Routed:
         answer = engagement_call(self._config, engagement, found["profile"], found["origin"])
@@ -86,12 +88,11 @@ class Route:
         return Routed(operations=routed, filtered=None, refusals=[], unmapped=[], matched=[])
 
     def _write(
-        self, found: ProfileEvent, event_id: str, routed: Routed, record: Record, outbox: Outbox
+        self, outbox: Outbox, batch: Batch, record: Record, origin: Origin, event_id: str, routed: Routed
     ) -> None:
-        origin = found["origin"]
         for topic, account, operation in routed.operations:
             key = f"{account}\0{operation['profile']['id']}".encode()
-            outbox.send(topic, self._slots.account(account), key, self._operation(operation))
+            outbox.send(batch.onward(topic), self._slots.account(account), key, self._operation(operation))
         for account, reason, detail in routed.refusals:
             letter = self._ledger.dead_letter(
                 origin, event_id, Reason(reason), detail, record.value, account=account

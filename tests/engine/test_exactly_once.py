@@ -82,3 +82,20 @@ def test_two_workers_share_the_partitions_and_a_third_takes_over(
         for row in bench.decoded("segment.unique", "unique")
     ]
     assert 15_000 == len(origins) == len(set(origins))
+
+
+def test_backfill_passes_by_its_twins_and_never_before_live(
+    stack: Stack, prefix: str, tmp_path: Path
+) -> None:
+    """What enters by the twin goes on by the twins; with live waiting, one small batch a second."""
+    bench = Bench(stack, prefix, tmp_path)
+    bench.accept(
+        (track(n, user_id=f"u{n}") for n in range(100_000, 101_000)), topic="segment.events.backfill"
+    )
+    bench.accept(track(n, user_id=f"u{n}") for n in range(3_000))
+    with running(bench, "dedupe", "identify"):
+        eventually(lambda: len(bench.read("profile.events")) == 3_000)
+        eventually(lambda: len(bench.read("profile.events.backfill")) == 1_000)
+
+    lines = {row["origin"]["line"] for row in bench.decoded("profile.events.backfill", "profile_event")}
+    assert lines == {"events.backfill"}

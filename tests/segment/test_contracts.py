@@ -1,0 +1,83 @@
+"""Contracts: what an event's properties must be."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+
+from streams.segment.contracts import MOST_SHOWN, ContractError, Contracts
+from tests.config.test_fql import JSON
+
+FOLDER = Path(__file__).parents[2] / "avro" / "contracts"
+SCHEMAS = [orjson.loads(path.read_bytes()) for path in sorted(FOLDER.glob("*.avsc"))]
+TEXT = {"name": "x", "type": "text"}
+CONTRACTS = Contracts(SCHEMAS)
+
+
+def violations(**properties: Any) -> list[str]:
+    return CONTRACTS.violations({"type": "track", "event": "Order Completed", "properties": properties})
+
+
+def test_a_good_order_keeps_its_contract() -> None:
+    assert violations(order_id="o", total=27, extra={"a": 1}, products=[{"sku": "s", "price": 9.5}]) == []
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    assert violations(total="27", currency=5, products=[{"sku": 1, "quantity": 1.5}, "x"]) == [
+        "properties.order_id is missing",
+        "properties.total must be null or double, this is text",
+        "properties.currency must be null or string, this is a number",
+        "properties.products[0].sku must be null or string, this is a number",
+        "properties.products[0].quantity must be null or long, this is a number",
+        "properties.products[1] must be an object, this is text",
+    ]
+
+
+def test_no_message_is_told_more_than_the_most() -> None:
+    assert len(violations(order_id="o", products=[1] * 1000)) == MOST_SHOWN
+
+
+def test_other_messages_have_no_contract() -> None:
+    assert CONTRACTS.violations({"type": "track", "event": "Other"}) == []
+    assert CONTRACTS.violations({"type": "page", "event": "Order Completed"}) == []
+
+
+def test_enums_maps_and_unions_of_records() -> None:
+    record = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "boolean"}]}
+    fields = [
+        {"name": "size", "type": {"type": "enum", "name": "Size", "symbols": ["S", "M"]}},
+        {"name": "tags", "type": {"type": "map", "values": "int"}},
+        {"name": "it", "type": ["null", record]},
+    ]
+    contracts = Contracts([{"type": "record", "name": "A", "event": "A", "fields": fields}])
+    message = {"event": "A", "properties": {"size": "L", "tags": {"x": 2**40}, "it": {"a": 1}}}
+    assert contracts.violations(message) == [
+        "properties.size must be one of S, M, this is text",
+        "properties.tags.x must be int, this is a number",
+        "properties.it.a must be boolean, this is a number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schemas", "said"),
+    [
+        ([{"type": "record", "name": "A", "fields": []}], 'A: write "event"'),
+        ([{"type": "record", "event": "A", "fields": []}] * 2, "A: there are two contracts"),
+        (
+            [{"type": "record", "event": "A", "fields": [{"name": "x", "type": "text"}]}],
+            "A.x: contracts know",
+        ),
+        ([{"type": "record", "event": "A"}], "A: a record needs fields"),
+        ([{"event": "A"}], "A: "),
+    ],
+)
+def test_a_schema_that_is_no_contract_says_why(schemas: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        Contracts(schemas)
+
+
+@given(JSON)
+def test_no_message_raises(properties: Any) -> None:
+    CONTRACTS.violations({"type": "track", "event": "Order Completed", "properties": properties})

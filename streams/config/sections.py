@@ -139,5 +139,7 @@ class Deliver(Section):
     bulk_timeout_s: Annotated[float, Field(gt=0)] = 30
     backfill_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """Share of the budget that backfill gets however busy live is."""
+    probe_s: Annotated[float, Field(gt=0)] = 30
+    """How often a stopped lane tries one row."""
     readback_minutes: Annotated[float, Field(gt=0)] = 10
     """When bulk events are read back after a 202."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from streams.config.secret import Secret
 from streams.config.texts import JsonPath, Names
@@ -18,7 +18,12 @@ STRICT = ConfigDict(
 )
 
 
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+", examples=["https://host:port"])]
+Url = Annotated[
+    str,
+    Field(pattern=r"^https?://[^\s/]+", examples=["https://host:port"]),
+    AfterValidator(lambda url: url.rstrip("/")),
+]
+"""A base address; paths are put behind it."""
 
 
 class Section(BaseModel):

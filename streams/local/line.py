@@ -92,7 +92,7 @@ class Line:
 
     def write_ready(self) -> None:
         """Write the ready file anew: a restarted child has another process id."""
-        if self.ready_file is not None and self.supervisor.pids:
+        if self.ready_file is not None:
             part = self.ready_file.with_suffix(".part")
             part.write_text(json.dumps(self.ready()))
             part.replace(self.ready_file)
@@ -157,13 +157,12 @@ def _named(folder: Path) -> stack.Stack | None:
     return stack.Stack(kafka, registry, cluster_id="", pids={}, folder=folder)
 
 
-async def start(line: Line, ready_file: Path | None = None) -> None:
+async def start(line: Line) -> None:
     """Start simulators, gateway and stages, and wait until all answer.
 
     Raises:
         Away: something did not answer within a minute.
     """
-    line.ready_file = ready_file
     streams = [sys.executable, "-m", "streams"]
     config = ["--config", str(line.file)]
     commands = {
@@ -260,7 +259,8 @@ def dev(file: Path, *, fresh: bool, port_base: int | None, ready_file: Path | No
 async def _dev(line: Line, ready_file: Path | None) -> int:
     with told_to_stop() as told:
         try:
-            await start(line, ready_file)
+            await start(line)
+            line.ready_file = ready_file  # not before: who finds the file relies on the answer
             announce(line)
             failed = asyncio.create_task(line.supervisor.failed())
             waits = {failed, asyncio.create_task(told.wait())}

@@ -68,7 +68,7 @@ def test_the_environment_overrides_the_file() -> None:
     config = read(
         LEAST,
         STREAMS_KAFKA_BOOTSTRAP="127.0.0.1:1",
-        STREAMS_REGISTRY_URL="http://127.0.0.1:2",
+        STREAMS_REGISTRY_URL="http://127.0.0.1:2/",
         STREAMS_PREFIX="t1.",
         STREAMS_DATA="/tmp/x",
         STREAMS_REPLICATION="1",

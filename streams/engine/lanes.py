@@ -5,7 +5,7 @@ from typing import Any
 
 from streams.config import Config
 from streams.engine.control import Control, now_ms, read_control, write_control
-from streams.engine.positions import positions
+from streams.engine.positions import Passed, positions
 from streams.engine.reading import Reader
 from streams.engine.slots import Slots
 from streams.engine.topics import LANES, full, twin
@@ -36,32 +36,36 @@ def listing(config: Config) -> list[dict[str, Any]]:
     facts = read_control(config)
     slots = Slots.of(facts.values())
     reader = Reader(config.kafka.client())
-    ends = reader.stable(
-        (full(config.prefix, name), slot)
+    places = [
+        (full(config.prefix, name), slots.account(account))
+        for account in config.accounts
         for lane in ALL
-        for name in (topic(lane), twin(topic(lane)))
-        for slot in set(slots.accounts.values())
-    )
+        for name in _topics(lane)
+    ]
+    starts, ends = reader.starts(places), reader.stable(places)
     passed = {stage: positions(reader, config.prefix, stage) for stage in ("deliver", "feedback")}
-    rows = []
-    for account in config.accounts:
-        for lane in ALL:
-            pause = facts.get(("pause", f"{account}/{lane}"))
-            slot = slots.account(account)
-            position = passed["feedback" if lane == SEGMENT else "deliver"].get(slot, {})
-            names = (topic(lane), twin(topic(lane)))
-            starts = reader.starts([(full(config.prefix, name), slot) for name in names])
-            lag = 0
-            for name in names:
-                place = (full(config.prefix, name), slot)
-                lag += position[name].open(ends[place]) if name in position else ends[place] - starts[place]
-            rows.append(
-                {
-                    "account": account,
-                    "lane": lane,
-                    "paused": pause is not None,
-                    "reason": pause.reason if pause else None,
-                    "lag": lag,
-                }
-            )
-    return rows
+
+    def lag(account: str, lane: str) -> int:
+        slot = slots.account(account)
+        position = passed["feedback" if lane == SEGMENT else "deliver"].get(slot, {})
+        waiting = 0
+        for name in _topics(lane):
+            place = (full(config.prefix, name), slot)
+            waiting += position.get(name, Passed(starts[place])).open(ends[place])
+        return waiting
+
+    def row(account: str, lane: str) -> dict[str, Any]:
+        pause = facts.get(("pause", f"{account}/{lane}"))
+        return {
+            "account": account,
+            "lane": lane,
+            "paused": pause is not None,
+            "reason": pause.reason if pause else None,
+            "lag": lag(account, lane),
+        }
+
+    return [row(account, lane) for account in config.accounts for lane in ALL]
+
+
+def _topics(lane: str) -> tuple[str, str]:
+    return topic(lane), twin(topic(lane))

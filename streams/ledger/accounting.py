@@ -14,7 +14,11 @@ Place = tuple[str, int]
 _CERTAINTY = {Reason.CONFIRMED.value: 1, Reason.UNCONFIRMED.value: 2}
 _NAMES = ("accepted", "confirmed", "unconfirmed")
 HOUR_MS = 3_600_000
-_OPEN = (State.PRESENT, State.HELD)
+# plain integers, since comparing members of an enumeration costs more than all the rest
+_UNKNOWN, _IN_FLIGHT, _DEAD_LETTERED = int(State.UNKNOWN), int(State.IN_FLIGHT), int(State.DEAD_LETTERED)
+_HELD, _DELIVERED, _FILTERED = int(State.HELD), int(State.DELIVERED), int(State.FILTERED)
+_ROUTED, _HOLE = int(State.ROUTED), int(State.HOLE)
+_OPEN = (int(State.PRESENT), _HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,56 +153,59 @@ class Accounts:
             tally.states[half][State.DEAD_LETTERED] += count
         for place, book in self._books.items():
             half = _half(place[0])
-            states = tally.states[half]
-            for offset, state, last_stage in self._states(book, now, passed[place]):
-                tally.accepted[half] += 1
-                states[state] += 1
-                if state is State.UNKNOWN:
+            counts = [0] * len(State)
+            certain = [0] * len(_NAMES)
+            for offset, state, last_stage in self._states(book, now, passed[place], certain):
+                counts[state] += 1
+                if state == _UNKNOWN:
                     tally.missing.append(Missing(*place, offset, last_stage))
-                if half == "events":
-                    self._certainty(book, offset, tally.deliveries)
+            tally.accepted[half] += sum(counts)
+            tally.states[half].update({State(n): count for n, count in enumerate(counts) if count})
+            if half == "events":
+                tally.deliveries.update(
+                    {name: count for name, count in zip(_NAMES, certain, strict=True) if count}
+                )
         return tally
 
-    def _states(self, book: Book, now: int, passed: int) -> Iterator[tuple[int, State, str]]:
+    def _states(
+        self, book: Book, now: int, passed: int, certain: list[int]
+    ) -> Iterator[tuple[int, int, str]]:
         """Offset, state and, should it be missing, the last stage that had it."""
         overdue = now - self._hold_ms - HOUR_MS
         late = {offset for offset, at in book.held.items() if at < overdue}
-        for i, number in enumerate(book.states):
-            offset = i + book.low
-            state = State(number)
-            waits = state in _OPEN
-            if state is State.HOLE:
+        for offset, state in enumerate(book.states, start=book.low):
+            if state == _HOLE:
                 continue
-            if state is State.ROUTED:
-                yield offset, self._routed(book, offset), "route"
-            elif waits and offset in book.refused_in_part:
-                yield offset, State.DEAD_LETTERED, "route"
-            elif waits and book.opened[i]:
-                yield offset, State.IN_FLIGHT, ""
-            elif state is State.PRESENT:
-                yield offset, State.IN_FLIGHT if offset >= passed else State.UNKNOWN, ""
+            if state == _ROUTED:
+                yield offset, self._routed(book, offset, certain), "route"
+            elif state not in _OPEN:
+                yield offset, state, ""
+            elif offset in book.refused_in_part:
+                yield offset, _DEAD_LETTERED, ""
+            elif book.opened[offset - book.low]:
+                yield offset, _IN_FLIGHT, ""
+            elif state == _HELD:
+                yield offset, _UNKNOWN if offset in late else state, "identify"
             else:
-                yield offset, State.UNKNOWN if offset in late else state, "identify"
+                yield offset, _IN_FLIGHT if offset >= passed else _UNKNOWN, ""
 
-    def _routed(self, book: Book, offset: int) -> State:
-        """The first state that applies among the record's deliveries."""
-        worst = State.FILTERED
+    def _routed(self, book: Book, offset: int, certain: list[int]) -> int:
+        """The first state that applies among the record's deliveries; counts how sure they are."""
+        keys = book.deliveries(offset)
+        worst = _FILTERED if keys else _UNKNOWN
         refused = book.refused_in_part.get(offset)
         if refused is not None and refused >= book.replayed.get(offset, 0):
-            worst = State.DEAD_LETTERED
-        keys = book.deliveries(offset)
+            worst = min(worst, _DEAD_LETTERED)
+        known = self._deliveries
         for key in keys:
-            state = self._deliveries.get(key, 0) & 15
-            if not state and key in self._open:
-                state = State.IN_FLIGHT
-            worst = min(worst, State(state))
-        return worst if keys else State.UNKNOWN
-
-    def _certainty(self, book: Book, offset: int, deliveries: Counter[str]) -> None:
-        for key in book.deliveries(offset):
-            packed = self._deliveries.get(key, 0)
-            if packed & 15 == State.DELIVERED:
-                deliveries[_NAMES[packed >> 4]] += 1
+            packed = known.get(key, 0)
+            state = packed & 15
+            if state == _DELIVERED:
+                certain[packed >> 4] += 1
+            elif not state and key in self._open:
+                state = _IN_FLIGHT
+            worst = min(worst, state)
+        return worst
 
     def _book(self, origin: Mapping[str, Any]) -> Book | None:
         book = self._books.get((origin["line"], origin["partition"]))

@@ -133,7 +133,7 @@ def prepare(file: Path, *, fresh: bool, port_base: int | None, folder: Path | No
     Nothing else runs yet. A named stack is somebody else's: it is neither started, stopped nor emptied.
     """
     folder = folder or stack.default_folder()
-    data = Path(os.environ.get("STREAMS_DATA", folder.parent / "dev"))
+    data = folder.parent / "dev"
     named = _named(folder)
     if fresh and named is None:
         stack.down(folder)

@@ -58,9 +58,9 @@ class Ownership:
         while partition in self._owned:
             slot = Slot(self._place, partition, self)
             try:
-                await self._open(slot)
-                failures = 0
-                await self._stage.run(slot)
+                if await self._open(slot):
+                    failures = 0
+                    await self._stage.run(slot)
             except Away as away:
                 pause = REOPEN_S[min(failures, len(REOPEN_S) - 1)]
                 failures += 1
@@ -88,7 +88,8 @@ class Ownership:
             return True
         return False
 
-    async def _open(self, slot: Slot) -> None:
+    async def _open(self, slot: Slot) -> bool:
+        """Bring a slot to where it can read; False when it went elsewhere meanwhile."""
         applied = await slot.open()
         tps = {topic: TP(self._place.prefix + topic, slot.partition) for topic in self._place.inputs}
         first = await self.consumer.earliest_offsets(*tps.values())
@@ -101,11 +102,12 @@ class Ownership:
                     "without them, reset the stage (`streams audit` names what is missing)."
                 )
         if slot.partition not in self._owned:
-            return
+            return False
         self._slots[slot.partition] = slot
         await self.consumer.seek_wait({tp: slot.next[topic] for topic, tp in tps.items()})
         self.consumer.resume_partitions(set(tps.values()))
         log.info("slot_open", stage=slot.stage, partition=slot.partition, restored=applied, next=slot.next)
+        return True
 
     def ready(self) -> bool:
         """Whether the group has dealt and every slot that is ours is open."""

@@ -24,6 +24,8 @@ TICK_S: Final = 5.0
 BATCH_RECORDS: Final = 2000
 WAITING_BYTES: Final = 16 << 20
 """Above this an input is read no further until half of it is processed."""
+REMEMBER_S: Final = 86_400.0
+"""An idle slot writes its position again so often, before its changelog's retention can lose it."""
 BACKFILL_RECORDS: Final = 200
 BACKFILL_S: Final = 1.0
 """However busy live is, one backfill batch passes in this time; more when every live input is empty."""
@@ -113,6 +115,7 @@ class Slot:
         self._held = False
         self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._written_at = monotonic()
 
     async def open(self) -> int:
         """Fence the former owner, then restore to the changelog's end; the order is what makes it safe.
@@ -250,6 +253,7 @@ class Slot:
             }
             await asyncio.to_thread(self._write, outbox, orjson.dumps(state))
             self._positions, self._accepted_at, self.clock = positions, accepted_at, clock
+            self._written_at = monotonic()
         for topic, position in outbox.positions.items():
             offset = position if isinstance(position, int) else position["next"]
             self._source.committed(topic, self.partition, offset)
@@ -281,6 +285,11 @@ class Slot:
             at_end = topic not in waiting and self._source.empty(topic, self.partition, offset or 0)
             times.append(now if at_end else accepted_at.get(topic, 0))
         return max(self.clock, min(times, default=0))
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether the position was written so long ago that it should be written again."""
+        return monotonic() - self._written_at > REMEMBER_S
 
     def hold(self) -> None:
         """Hand out no further batch: the group is dealing partitions anew."""

@@ -1,6 +1,7 @@
 """One transaction a batch: whatever is killed whenever, each accepted record goes through once, in order."""
 
 import shutil
+import signal
 from collections import defaultdict
 from pathlib import Path
 
@@ -99,3 +100,28 @@ def test_backfill_passes_by_its_twins_and_never_before_live(
 
     lines = {row["origin"]["line"] for row in bench.decoded("profile.events.backfill", "profile_event")}
     assert lines == {"events.backfill"}
+
+
+def test_a_zombie_writes_nothing(stack: Stack, prefix: str, tmp_path: Path) -> None:
+    """A worker stopped through a takeover and woken again is fenced: its batch is not written twice."""
+    bench = Bench(stack, prefix, tmp_path)
+    zombie = bench.worker("dedupe")
+    try:
+        bench.accept(track(n, user_id=f"u{n}") for n in range(2_000))
+        eventually(lambda: len(bench.read("segment.unique")) > 0)
+        zombie.send_signal(signal.SIGSTOP)
+        bench.accept(track(n, user_id=f"u{n}") for n in range(2_000, 4_000))
+        with running(bench, "dedupe"):
+            eventually(lambda: len(bench.read("segment.unique")) == 4_000, 90)
+            zombie.send_signal(signal.SIGCONT)
+            bench.accept(track(n, user_id=f"u{n}") for n in range(4_000, 6_000))
+            eventually(lambda: len(bench.read("segment.unique")) >= 6_000, 90)
+    finally:
+        zombie.kill()
+        zombie.wait()
+
+    offsets = [
+        (row["origin"]["partition"], row["origin"]["offset"])
+        for row in bench.decoded("segment.unique", "unique")
+    ]
+    assert len(offsets) == len(set(offsets)) == 6_000

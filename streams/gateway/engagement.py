@@ -12,6 +12,11 @@ from streams.segment.envelope import Engagement, typed_identifier
 _EMAIL = ("email", "$email", "Recipient Email Address")
 _PHONE = ("phone_number", "$phone_number", "phone", "To Number")
 _EXTERNAL = ("external_id", "$id")
+_NEEDED = (
+    "external_id, Klaviyo's event id, is missing",
+    "topic is missing",
+    "the payload names no profile: no external_id, email, phone_number or profile id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +54,10 @@ def read(item: object, body: bytes, delivery: Delivery) -> tuple[str, Engagement
     email, phone, external = (_first(places, names) for names in (_EMAIL, _PHONE, _EXTERNAL))
     klaviyo_id = _profile_id(payload, event)
     identifier = typed_identifier(external, None, email, phone) or (klaviyo_id and "k:" + klaviyo_id)
-    wrong = []
-    if event_id is None:
-        wrong.append("external_id, Klaviyo's event id, is missing")
-    if topic is None:
-        wrong.append("topic is missing")
-    if not identifier:
-        wrong.append("the payload names no profile: no external_id, email, phone_number or profile id")
     if event_id is None or topic is None or not identifier:
-        return Refusal(Reason.INVALID_MESSAGE, "; ".join(wrong), event_id or "")
+        needed = zip(_NEEDED, (event_id, topic, identifier), strict=True)
+        wrong = "; ".join(says for says, found in needed if not found)
+        return Refusal(Reason.INVALID_MESSAGE, wrong, event_id or "")
     times = (attributes.get("datetime"), attributes.get("timestamp"))
     time = next((ms for ms in map(epoch_ms, times) if ms is not None), delivery.accepted_at)
     return identifier, {

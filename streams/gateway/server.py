@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-import uvloop
 from aiohttp import web
 
 from streams.config import Config
@@ -31,11 +30,6 @@ _DRAIN_S = 2.0
 _AGAIN_S = 1.0
 
 
-def serve(config: Config, *, ready: Ready | None = None, reuse_port: bool = False) -> None:
-    """Run until SIGTERM or SIGINT, on uvloop; errors as `run`."""
-    uvloop.run(run(config, ready=ready, reuse_port=reuse_port))
-
-
 async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = False) -> None:
     """Run until SIGTERM or SIGINT.
 
@@ -49,31 +43,21 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
         Misconfigured: a schema is not registered, or a space has no slot.
         OSError: a port is taken.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, stop.set)
+    stop = _stop_signal()
     publisher = Publisher(
         config.kafka.client(), partial(full, config.prefix), config.gateway.max_in_flight_bytes
     )
-    state, metrics = State(), Metrics()
-    limits = config.gateway
+    state, metrics, limits = State(), Metrics(), config.gateway
+    ways = doors.from_config(config)
     gateway = Gateway(
-        doors.from_config(config),
-        limits,
-        partitions=config.partitions,
-        sink=publisher,
-        state=state,
-        metrics=metrics,
-    )
+        ways, limits, partitions=config.partitions, sink=publisher, state=state, metrics=metrics
+    )  # fmt: skip
     server = Server(
         gateway.handle, header_timeout_s=limits.header_timeout_s, idle_timeout_s=limits.idle_timeout_s
     )
     public = web.ServerRunner(server, shutdown_timeout=_DRAIN_S)
     admin = web.AppRunner(_admin(state, metrics, publisher), access_log=None, shutdown_timeout=0.1)
     publisher.start()
-    learning = asyncio.create_task(_learn(config, state))
-    stopping = asyncio.create_task(stop.wait())
     try:
         urls = {
             "gateway": await _listen(public, limits.host, limits.port, reuse_port=reuse_port),
@@ -81,6 +65,25 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
         }
         if ready is not None:
             ready(urls)
+        await _until_stopped(stop, _learn(config, state))
+    finally:
+        asyncio.get_running_loop().call_later(_DRAIN_S * 0.8, publisher.give_up)
+        await public.cleanup()
+        await publisher.close()
+        await admin.cleanup()
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until_stopped(stop: asyncio.Event, learn: Coroutine[Any, Any, None]) -> None:
+    """Learn, then wait for a signal; a signal ends learning, an error of it ends the process."""
+    learning, stopping = asyncio.create_task(learn), asyncio.create_task(stop.wait())
+    try:
         await asyncio.wait((learning, stopping), return_when=asyncio.FIRST_COMPLETED)
         if learning.done():
             await learning
@@ -88,12 +91,6 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
     finally:
         learning.cancel()
         stopping.cancel()
-        loop.call_later(_DRAIN_S * 0.8, publisher.give_up)
-        await public.cleanup()
-        await publisher.close()
-        await admin.cleanup()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(sign)
 
 
 async def _listen(runner: web.BaseRunner, host: str, port: int, *, reuse_port: bool) -> str:

@@ -18,10 +18,10 @@ from streams.engine.topics import full
 from streams.local.stack import Stack
 
 _PROGRAM = """
-import json, sys
+import json, sys, uvloop
 from streams.config import load
-from streams.gateway.server import serve
-serve(load(sys.argv[1], {}), ready=lambda urls: print(json.dumps(urls), flush=True))
+from streams.gateway.server import run
+uvloop.run(run(load(sys.argv[1], {}), ready=lambda urls: print(json.dumps(urls), flush=True)))
 """
 _PIPELINE = """
 prefix: {prefix}
@@ -66,7 +66,7 @@ async def started(folder: Path, text: str) -> AsyncIterator[Process]:
     )
     assert child.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await child.stdout.readline()
         yield Process(json.loads(line), child)
     finally:

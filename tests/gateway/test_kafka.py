@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from segment.analytics.client import Client
 
 from streams.local import stack as local
 from streams.local.stack import Stack
-from tests.gateway.process import committed, pipeline, prepared, started
+from tests.gateway.process import Process, committed, pipeline, prepared, started
 
 pytestmark = pytest.mark.stack
 AUTH = {"Authorization": aiohttp.encode_basic_auth("wk", "")}
 
 
 async def until_ready(http: aiohttp.ClientSession, admin: str, *, status: int = 200) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         async with http.get(admin + "/readyz") as reply:
             if reply.status == status:
@@ -86,10 +87,7 @@ async def test_sigterm_answers_what_is_in_flight_and_ends_clean(
         posts = [asyncio.ensure_future(post(number)) for number in range(500)]
         while len(accepted) < 50:
             await asyncio.sleep(0.001)
-        asked = time.monotonic()
-        gateway.child.send_signal(signal.SIGTERM)
-        assert await gateway.child.wait() == 0
-        assert time.monotonic() - asked < 5
+        assert await ended(gateway) < 5
         await asyncio.gather(*posts)
 
     kept = {event["event_id"] for event in await asyncio.to_thread(committed, config, "segment.events")}
@@ -110,20 +108,26 @@ async def test_without_a_registry_the_gateway_runs_and_says_503(
             assert "Retry-After" in reply.headers
 
 
-async def test_a_broker_killed_while_posting_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
-    folder = tmp_path / "stack"
-    stack = await asyncio.to_thread(local.up, folder, say=print)
-    try:
-        text = pipeline(stack, "k-")
-        config = await asyncio.to_thread(prepared, text)
-        async with started(tmp_path, text) as gateway, aiohttp.ClientSession(headers=AUTH) as http:
-            await until_ready(http, gateway.urls["admin"])
-            accepted, statuses = await post_through_a_kill(http, gateway.urls["gateway"], folder)
-            await until_ready(http, gateway.urls["admin"])
-        kept = {event["event_id"] for event in await asyncio.to_thread(committed, config, "segment.events")}
-    finally:
-        await asyncio.to_thread(local.down, folder)
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a stack that these tests alone use, so that its broker may die."""
+    folder = tmp_path_factory.mktemp("breakable")
+    yield folder
+    local.down(folder)
 
+
+async def test_a_broker_killed_while_posting_loses_nothing_that_was_accepted(
+    breakable: Path, tmp_path: Path
+) -> None:
+    stack = await asyncio.to_thread(local.up, breakable, say=print)
+    text = pipeline(stack, "k-")
+    config = await asyncio.to_thread(prepared, text)
+    async with started(tmp_path, text) as gateway, aiohttp.ClientSession(headers=AUTH) as http:
+        await until_ready(http, gateway.urls["admin"])
+        accepted, statuses = await post_through_a_kill(http, gateway.urls["gateway"], breakable)
+        await until_ready(http, gateway.urls["admin"])
+
+    kept = {event["event_id"] for event in await asyncio.to_thread(committed, config, "segment.events")}
     assert statuses == {200, 503}
     assert accepted <= kept
 
@@ -150,7 +154,7 @@ async def post_through_a_kill(
                     assert "Retry-After" in reply.headers
 
     async def until(status: int) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             seen = len(statuses)
             while status not in statuses[seen:]:
                 await asyncio.sleep(0.02)
@@ -166,29 +170,28 @@ async def post_through_a_kill(
     return accepted, set(statuses)
 
 
-async def test_sigterm_without_brokers_answers_503_and_ends_clean(tmp_path: Path) -> None:
-    folder = tmp_path / "stack"
-    stack = await asyncio.to_thread(local.up, folder, say=print)
-    try:
-        text = pipeline(stack, "s-")
-        await asyncio.to_thread(prepared, text)
-        async with started(tmp_path, text) as gateway, aiohttp.ClientSession(headers=AUTH) as http:
-            await until_ready(http, gateway.urls["admin"])
-            await asyncio.to_thread(local.kill_broker, folder)
-            waiting = asyncio.ensure_future(http.post(gateway.urls["gateway"] + "/v1/page", json=page(1)))
-            await asyncio.wait((waiting,), timeout=0.3)
-            asked = time.monotonic()
-            gateway.child.send_signal(signal.SIGTERM)
+async def test_sigterm_without_brokers_answers_503_and_ends_clean(breakable: Path, tmp_path: Path) -> None:
+    stack = await asyncio.to_thread(local.up, breakable, say=print)
+    text = pipeline(stack, "s-")
+    await asyncio.to_thread(prepared, text)
+    async with started(tmp_path, text) as gateway, aiohttp.ClientSession(headers=AUTH) as http:
+        await until_ready(http, gateway.urls["admin"])
+        await asyncio.to_thread(local.kill_broker, breakable)
+        waiting = asyncio.ensure_future(http.post(gateway.urls["gateway"] + "/v1/page", json=page(1)))
+        await asyncio.wait((waiting,), timeout=0.3)
+        took = await ended(gateway)
 
-            assert (await waiting).status == 503
-            assert await gateway.child.wait() == 0
-            assert time.monotonic() - asked < 5
-        async with started(tmp_path, text) as gateway, aiohttp.ClientSession() as http:
-            async with http.get(gateway.urls["admin"] + "/readyz") as reply:
-                assert reply.status == 503
-            asked = time.monotonic()
-            gateway.child.send_signal(signal.SIGTERM)
-            assert await gateway.child.wait() == 0
-            assert time.monotonic() - asked < 5
-    finally:
-        await asyncio.to_thread(local.down, folder)
+        assert (await waiting).status == 503
+        assert took < 5
+    async with started(tmp_path, text) as gateway, aiohttp.ClientSession() as http:
+        async with http.get(gateway.urls["admin"] + "/readyz") as reply:
+            assert reply.status == 503
+        assert await ended(gateway) < 5
+
+
+async def ended(gateway: Process) -> float:
+    """Seconds from SIGTERM to a clean end."""
+    asked = time.monotonic()
+    gateway.child.send_signal(signal.SIGTERM)
+    assert await gateway.child.wait() == 0
+    return time.monotonic() - asked

@@ -1,5 +1,6 @@
 """Klaviyo's webhook: signed, one engagement record an item, in the partition of the account's space."""
 
+import asyncio
 import hmac
 import time
 from email.utils import formatdate
@@ -11,6 +12,8 @@ import pytest
 
 from streams.gateway.engagement import Delivery, read
 from streams.gateway.messages import Refusal
+from streams.simulators.klaviyo.config import SimConfig, Webhook
+from streams.simulators.klaviyo.server import serve
 from tests.gateway.conftest import KLAVIYO_SECRET, Running
 
 ID = "wh-1"
@@ -124,3 +127,24 @@ def test_the_person_is_found_wherever_the_payload_names_them(
     assert not isinstance(got, Refusal)
     assert got[0] == identifier
     assert got[1]["time"] == 5
+
+
+async def test_the_simulators_webhook_is_read_whole(gateway: Running) -> None:
+    hook = Webhook(url=f"{gateway.url}/klaviyo/acme", secret=KLAVIYO_SECRET)
+    config = SimConfig(keys={"pk": "acme"}, webhooks={"acme": hook})
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    simulator = asyncio.create_task(serve(0, config, ready.set_result))
+    asked = {"account": "acme", "email": "p@x.io", "metric": "Opened Email", "n": 3}
+    async with gateway.http.post(await ready + "/sim/engage", json=asked) as reply:
+        assert reply.status == 200
+    async with asyncio.timeout(10):
+        while len(gateway.sink.kept) < 3:
+            await asyncio.sleep(0.01)
+    simulator.cancel()
+    await asyncio.wait((simulator,))
+
+    events = gateway.sink.of("klaviyo.engagement")
+    assert len({event["event_id"] for event in events}) == 3
+    assert {event["email"] for event in events} == {"p@x.io"}
+    assert {event["topic"] for event in events} == {"event:klaviyo.opened_email"}
+    assert all(event["klaviyo_id"] and abs(event["time"] / 1000 - time.time()) < 60 for event in events)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -51,18 +51,14 @@ async def send(
         concurrency: requests in flight.
         progress: called after each answer.
     """
-    counts, began = Counts(), time.monotonic()
     basic = {"Authorization": "Basic " + b64encode(f"{write_key}:".encode()).decode()}
-    requests = pack(messages, webhook)
-    started = 0
+    requests = _paced(pack(messages, webhook), rate)
+    counts, began = Counts(), time.monotonic()
     async with aiohttp.ClientSession(url, timeout=_REQUEST_TIMEOUT, auto_decompress=False) as http:
 
         async def sender() -> None:
-            nonlocal started
-            for request in requests:
-                due = began + started / rate if rate else 0.0
-                started += request.messages
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
+            for request, due in requests:
+                await asyncio.sleep(max(0.0, began + due - time.monotonic()))
                 headers = {"Content-Type": "application/json"} | request.headers
                 await _until_answered(http, request, headers | ({} if request.signed else basic), counts)
                 counts.seconds = time.monotonic() - began
@@ -71,8 +67,15 @@ async def send(
         async with asyncio.TaskGroup() as senders:
             for _ in range(concurrency):
                 senders.create_task(sender())
-    counts.seconds = time.monotonic() - began
     return counts
+
+
+def _paced(requests: Iterable[Request], rate: float | None) -> Iterator[tuple[Request, float]]:
+    """Say when each request is due, in seconds after the start."""
+    messages = 0
+    for request in requests:
+        yield request, messages / rate if rate else 0.0
+        messages += request.messages
 
 
 async def _until_answered(

@@ -66,7 +66,10 @@ NAMED = (
 VARIABLES = dict.fromkeys(NAMED, "x")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+GROUPS = sorted({command.split()[0] for command in COMMANDS if " " in command})
+
+
+@pytest.mark.parametrize("command", COMMANDS + GROUPS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     found = CliRunner().invoke(app, [*command.split(), "--help"])
     assert found.exit_code == 0

@@ -10,7 +10,9 @@ from streams.commands.options import FILE, ConfigFile, Json, put_json, settings
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="The pipeline's file.", no_args_is_help=True)
+    group = typer.Typer(
+        help="The pipeline's file.", epilog="Example: streams config check", no_args_is_help=True
+    )
     group.command("check", epilog="Example: streams config check --config pipeline.yaml")(check)
     group.command("show", epilog="Example: streams config show --json")(show)
     group.command("schema", epilog="Example: streams config schema > pipeline.schema.json")(schema)

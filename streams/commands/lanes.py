@@ -18,7 +18,11 @@ All = Annotated[bool, typer.Option("--all", help="Every lane of every account.")
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="An account's lanes to Klaviyo and Segment.", no_args_is_help=True)
+    group = typer.Typer(
+        help="An account's lanes to Klaviyo and Segment.",
+        epilog="Example: streams lanes list",
+        no_args_is_help=True,
+    )
     group.command("list", epilog="Example: streams lanes list --json")(list_lanes)
     group.command("pause", epilog='Example: streams lanes pause acme/events --reason "wrong metric"')(pause)
     group.command("resume", epilog="Example: streams lanes resume acme/events")(resume)

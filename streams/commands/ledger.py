@@ -19,7 +19,11 @@ Event = Annotated[str | None, typer.Option("--event", help="Only this event id."
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("audit", epilog="Example: streams audit --json --wait 30")(audit)
-    group = typer.Typer(help="What could not go on, with its untouched bytes and why.", no_args_is_help=True)
+    group = typer.Typer(
+        help="What could not go on, with its untouched bytes and why.",
+        epilog="Example: streams dead-letters list",
+        no_args_is_help=True,
+    )
     group.command("list", epilog="Example: streams dead-letters list --reason rejected --since 2h --json")(
         list_dead_letters
     )

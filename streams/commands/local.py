@@ -21,7 +21,11 @@ def add_to(app: typer.Typer) -> None:
     app.command("dev", epilog="Example: streams dev --ready-file /tmp/ready.json")(dev)
     app.command("demo", epilog="Example: streams demo --keep")(demo)
     app.command("simulate", epilog="Example: streams simulate klaviyo --port 8090")(simulate)
-    group = typer.Typer(help="A Kafka broker and a registry on this machine.", no_args_is_help=True)
+    group = typer.Typer(
+        help="A Kafka broker and a registry on this machine.",
+        epilog="Example: streams stack up",
+        no_args_is_help=True,
+    )
     group.command("up", epilog="Example: streams stack up --json")(up)
     group.command("down", epilog="Example: streams stack down")(down)
     group.command("status", epilog="Example: streams stack status --json")(status)

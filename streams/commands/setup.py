@@ -10,10 +10,16 @@ from streams.commands.options import FILE, ConfigFile, Json, answer, put_json, p
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    topics = typer.Typer(help="Kafka's topics, and the slots of spaces and accounts.", no_args_is_help=True)
+    topics = typer.Typer(
+        help="Kafka's topics, and the slots of spaces and accounts.",
+        epilog="Example: streams topics apply",
+        no_args_is_help=True,
+    )
     topics.command("apply", epilog="Example: streams topics apply")(apply)
     topics.command("list", epilog="Example: streams topics list --json")(list_topics)
-    schemas = typer.Typer(help="The schemas in the registry.", no_args_is_help=True)
+    schemas = typer.Typer(
+        help="The schemas in the registry.", epilog="Example: streams schemas check", no_args_is_help=True
+    )
     schemas.command("check", epilog="Example: streams schemas check --json")(check)
     schemas.command("register", epilog="Example: streams schemas register")(register)
     app.add_typer(topics, name="topics")

@@ -159,12 +159,14 @@ def _until_ends(consumer: Consumer, left: dict[Place, Range]) -> Iterator[list[M
     while left:
         records: list[Message] = []
         for message in consumer.consume(10_000, timeout=0.05):
+            error = message.error()
+            if error is not None and error.code() in _PASSING:
+                continue
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
             deadline = time.monotonic() + PATIENCE_S
             place, offset = place_of(message)
             wanted = left.get(place)
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
             if wanted is None:
                 continue
             if error is None and offset < wanted.end:

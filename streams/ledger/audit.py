@@ -9,6 +9,7 @@ from confluent_kafka import Message
 
 from streams.config import Config
 from streams.engine.control import now_ms
+from streams.engine.errors import Away
 from streams.engine.positions import Passed, Positions, positions
 from streams.engine.reading import Place, Range, Reader, place_of
 from streams.engine.registry import Registry
@@ -26,11 +27,18 @@ def audit(config: Config, wait_s: float = 0.0) -> Report:
         Away: it could not be told, since something does not answer or a transaction stays open.
         Misconfigured: the topics are not there.
     """
-    auditor = Auditor(config)
     deadline = time.monotonic() + wait_s
-    while (report := auditor.look()).in_flight and time.monotonic() < deadline:
+    auditor = Auditor(config)
+    while True:
+        try:
+            report = auditor.look()
+            if not report.in_flight or time.monotonic() >= deadline:
+                return report
+        except Away:
+            if time.monotonic() >= deadline:
+                raise
+            auditor = Auditor(config)  # it may have taken in half of what it read
         time.sleep(0.2)
-    return report
 
 
 class Auditor:

@@ -1,0 +1,280 @@
+"""A whole line on the test stack: started as users start it, driven and asked from outside."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
+
+import orjson
+
+from streams.config import Config, load
+from streams.engine.reading import Range, Reader
+from streams.engine.registry import Registry
+from streams.local.stack import Stack
+from streams.local.traffic import Counts, Webhook, generate, send
+from streams.local.traffic.message import Message
+from tests.line import eventually
+
+PIPELINE = """
+accounts:
+  acme:
+    klaviyo: {api_key: pk_acme, webhook_secret: webhook-secret-acme}
+    segment: {write_key: segment-acme}
+sources:
+  web: {accounts: [acme], write_key: web, webhook_secret: web-secret}
+rules:
+  - {when: 'type = "identify"', do: profile}
+  - {when: 'type = "track"', do: event}
+deliver: {probe_s: 2}
+"""
+STAGES = ("dedupe", "identify", "route", "deliver", "feedback")
+STATES = (
+    "delivered", "unchanged", "duplicate", "filtered", "held", "expired", "refused", "dead_lettered", "in_flight",
+    "unaccounted",
+)  # fmt: skip
+HOUR_MS = 3_600_000
+
+
+class Said(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Whole:
+    """`streams dev` on a broker that is not its own, and what a user does beside it."""
+
+    def __init__(self, stack: Stack, prefix: str, folder: Path, text: str = PIPELINE) -> None:
+        self.folder = folder
+        self.file = folder / "pipeline.yaml"
+        self.file.write_text(text)
+        self.log = folder / "dev.log"
+        self._ready_file = folder / "ready.json"
+        self._env = os.environ | {
+            "STREAMS_KAFKA_BOOTSTRAP": stack.kafka,
+            "STREAMS_REGISTRY_URL": stack.registry,
+            "STREAMS_PREFIX": prefix,
+            "STREAMS_DATA": str(folder / "state"),
+            "STREAMS_PARTITIONS": "4",
+        }
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Start the line and wait until everything answers."""
+        command = [sys.executable, "-m", "streams", "dev", "--config", str(self.file)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--ready-file", str(self._ready_file)],
+                env=self._env, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        eventually(lambda: self._ready_file.exists() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()[-4000:]
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Tell it to stop; exit code and seconds."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(30), time.monotonic() - began
+        finally:
+            self.process.kill()
+
+    @property
+    def ready(self) -> dict[str, Any]:
+        """What the ready file says now."""
+        told: dict[str, Any] = json.loads(self._ready_file.read_text())
+        return told
+
+    @cached_property
+    def config(self) -> Config:
+        """As the line's own processes have it."""
+        return load(self.file, self._env | self.ready["env"])
+
+    def pid(self, part: str) -> int:
+        """Process id of a part."""
+        (pid,) = self.ready["pids"][part]
+        return int(pid)
+
+    def kill(self, part: str) -> None:
+        """kill -9 of a part; returns when the supervisor has started the next one."""
+        before = self.pid(part)
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: self.ready["pids"].get(part, [before]) != [before])
+
+    def run(self, *arguments: str) -> Said:
+        """A command on this line."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "streams", *arguments, "--config", str(self.file)],
+            env=self._env | self.ready["env"], capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        return Said(ran.returncode, ran.stdout, ran.stderr)
+
+    def audit(self, wait_s: float = 60) -> dict[str, Any]:
+        """A clean audit; fails if it is not, or if its sums do not add up."""
+        said = self.run("audit", "--json", "--wait", str(wait_s))
+        assert said.code in (0, 1), said
+        report: dict[str, Any] = json.loads(said.out)
+        shown = {name: value for name, value in report.items() if name not in ("dead_letters", "budget")}
+        assert said.code == 0, shown
+        assert report["unaccounted"] == report["engagement"]["unaccounted"] == 0, shown
+        assert sum(report[state] for state in STATES) == report["accepted"], shown
+        back = report["engagement"]
+        assert sum(count for name, count in back.items() if name != "in") == back["in"], shown
+        return report
+
+    def drained(self, wait_s: float = 60) -> dict[str, Any]:
+        """A clean audit with nothing in flight."""
+        report = self.audit(wait_s)
+        assert report["in_flight"] == report["engagement"]["in_flight"] == 0, report
+        return report
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """As listed."""
+        said = self.run("dead-letters", "list", "--json")
+        assert said.code == 0, said
+        return [json.loads(line) for line in said.out.splitlines()]
+
+    def lanes(self) -> dict[str, dict[str, Any]]:
+        """`lanes list --json` by ACCOUNT/LANE."""
+        said = self.run("lanes", "list", "--json")
+        assert said.code == 0, said
+        rows = [json.loads(line) for line in said.out.splitlines()]
+        return {f"{row['account']}/{row['lane']}": row for row in rows}
+
+    def ask(self, part: str, path: str, body: Any = None, method: str | None = None) -> Any:
+        """One request to a part of the line; its JSON answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.ready[part] + path, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310
+        with urlopen(request, timeout=20) as reply:  # noqa: S310 # the line's own address
+            return orjson.loads(reply.read() or b"null")
+
+    def requests(self) -> list[dict[str, Any]]:
+        """All requests that the Klaviyo simulator got."""
+        with urlopen(self.ready["klaviyo"] + "/sim/requests?since=0", timeout=20) as reply:  # noqa: S310
+            return [orjson.loads(line) for line in reply.read().splitlines()]
+
+    def fault(self, do: dict[str, Any], **match: Any) -> str:
+        """Put a fault in force at Klaviyo; its id."""
+        made: str = self.ask("klaviyo", "/sim/faults", {"match": match, "do": do})["id"]
+        return made
+
+    def heal(self, fault: str) -> None:
+        """Lift it."""
+        self.ask("klaviyo", f"/sim/faults/{fault}", method="DELETE")
+
+    def events(self) -> list[dict[str, Any]]:
+        """What Klaviyo recorded of ours, each once: a repeated request leaves one record."""
+        events = [event for event in self.ask("klaviyo", "/sim/events")["data"] if event["unique_id"]]
+        times = Counter((event["account"], event["unique_id"]) for event in events)
+        assert [each for each, count in times.items() if count > 1] == []
+        return events
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """Klaviyo's profiles; no email is of two."""
+        profiles: list[dict[str, Any]] = self.ask("klaviyo", "/sim/profiles")["data"]
+        times = Counter((row["account"], row["email"]) for row in profiles if row["email"])
+        assert [each for each, count in times.items() if count > 1] == []
+        return profiles
+
+    def forwarded(self) -> list[dict[str, Any]]:
+        """What Segment recorded; no messageId twice."""
+        events: list[dict[str, Any]] = self.ask("segment", "/sim/events")["data"]
+        times = Counter((event["account"], event["messageId"]) for event in events)
+        assert [each for each, count in times.items() if count > 1] == []
+        return events
+
+    def decoded(self, topic: str, schema: str) -> list[dict[str, Any]]:
+        """All committed records of a topic, in the order of each partition."""
+        reader, registry = Reader(self.config.kafka.client()), Registry.of(self.config)
+        places = reader.places([self.config.prefix + topic])
+        starts, ends = reader.starts(places), reader.ends(places)
+        reader.settle(ends)
+        batches = reader.read([Range(*place, starts[place], ends[place]) for place in places])
+        values = [value for batch in batches for each in batch if (value := each.value()) is not None]
+        registry.learn_sync(values)
+        decode = registry.codec(schema).decode
+        return [decode(value) for value in values]
+
+    def every_operation_arrived(self) -> None:
+        """Each event operation that route made is recorded at Klaviyo or a dead letter, and nothing else is."""
+        asked = {(op["account"], op["op_id"]) for op in self.decoded("klaviyo.events", "operation")}
+        dead = {(letter["account"], letter["delivery_id"]) for letter in self.dead_letters()}
+        assert {(event["account"], event["unique_id"]) for event in self.events()} == asked - dead
+
+    def send(self, messages: Iterable[Message], **how: Any) -> Counts:
+        """Send messages until each is answered; fails if one is refused."""
+        counts = asyncio.run(_send(self, messages, **how))
+        assert counts.refused == 0, counts.statuses
+        return counts
+
+    @contextmanager
+    def sending(self, messages: Iterable[Message], **how: Any) -> "Iterator[Sending]":
+        """The same meanwhile; at the end all are answered."""
+        seen = Sending(Counts())
+        with ThreadPoolExecutor(1) as pool:
+            seen.result = pool.submit(self.send, messages, progress=seen.note, **how)
+            yield seen
+            seen.counts = seen.result.result()
+
+    def engage(self, people: int, times: int = 1) -> int:
+        """So many people that Klaviyo has open an email so many times; how many there were."""
+        emails = sorted(row["email"] for row in self.profiles() if row["email"])[:people]
+        for email in emails:
+            told = {"account": "acme", "email": email, "metric": "Opened Email", "n": times}
+            self.ask("klaviyo", "/sim/engage", told)
+        return len(emails) * times
+
+
+class Sending:
+    """Traffic under way."""
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts
+        self.result: Future[Counts]
+
+    def note(self, counts: Counts) -> None:
+        """Keep the latest counts."""
+        self.counts = counts
+
+    def wait_for(self, accepted: int) -> None:
+        """Wait until so many messages were accepted."""
+        eventually(lambda: self.counts.accepted >= accepted or self.result.done())
+
+
+async def _send(line: Whole, messages: Iterable[Message], **how: Any) -> Counts:
+    return await send(
+        line.ready["gateway"],
+        how.pop("write_key", "web"),
+        messages,
+        webhook=Webhook("web", "web-secret"),
+        **how,
+    )
+
+
+def traffic(events: int, *, seed: int = 1, people: int = 3_000) -> list[Message]:
+    """A shop's last hour, but for what is no JSON: that is refused, not accepted."""
+    start_ms = int(time.time() * 1000) - HOUR_MS
+    return [message for message in generate(seed, people, events, start_ms) if message.is_json]
+
+
+def message(kind: str, number: int, **fields: Any) -> Message:
+    """One message, e.g. ``message("track", 1, userId="u1", event="Order Completed", properties={})``."""
+    at = int(time.time() * 1000)
+    body = {"type": kind, "messageId": f"{kind}-{number}", **fields}
+    return Message(orjson.dumps(body), kind, body["messageId"], number, at)
+
+
+Until = Callable[[], Any]

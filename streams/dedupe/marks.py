@@ -18,8 +18,8 @@ def mark(bucket: int, uid: bytes) -> bytes:
 
 
 def candidates(bucket: int, uid: bytes) -> list[bytes]:
-    """Where a mark of this event may stand, newest bucket first."""
-    return [mark(bucket - age, uid) for age in range(BUCKETS + 1)]
+    """Where a mark of this event may stand."""
+    return [mark(earlier, uid) for earlier in range(max(bucket - BUCKETS, 0), bucket + 1)]
 
 
 def expired(bucket: int) -> tuple[bytes, bytes]:

@@ -11,6 +11,7 @@ from streams.ledger.reasons import Outcome
 _DAY_S = 86_400
 _SENT_DAYS = 28
 _SHARDS = 1 << 16
+_TURN_S = 5
 
 
 def write(outbox: Outbox, ends: Iterable[Settled], intake: Intake) -> None:
@@ -51,8 +52,9 @@ def positions(outbox: Outbox, intake: Intake) -> None:
     intake.stale.clear()
 
 
-def forget_sent(outbox: Outbox, intake: Intake, turn: int) -> None:
-    """Drop op ids sent more than 28 days ago, one of 65,536 parts a turn: a tick's turn passes in 4 days."""
+def forget_sent(outbox: Outbox, intake: Intake) -> None:
+    """Drop op ids sent more than 28 days ago: one of 65,536 parts every 5 s, all of them in 4 days."""
+    turn = int(intake.desk.wall() / _TURN_S)
     oldest = intake.desk.now_ms() // (_DAY_S * 1000) - _SENT_DAYS
     for key, day in intake.slot.store.scan(sent_key(f"{turn % _SHARDS:04x}")):
         if int(day) < oldest:

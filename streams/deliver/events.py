@@ -31,9 +31,7 @@ class Events:
             return payload
         found = limits.event(requests.identifiers(op["profile"]), payload, op["time"], now_ms)
         if isinstance(found, limits.Refused):
-            return NotSent(
-                Reason.TOO_LARGE if found.too_large else Reason.REJECTED, f"not sent: {found.detail}"
-            )
+            return NotSent(Reason(found.reason), f"not sent: {found.detail}")
         row = requests.event_row(found.who, found.payload, op["op_id"], op["time"], op["backfill"])
         size = requests.bulk_size(row)
         if size + requests.ENVELOPE_BYTES > requests.BULK_BYTES:

@@ -44,6 +44,8 @@ class Intake:
     touched: set[str] = field(default_factory=set)
     """Topics whose position moved."""
     accepted_at: dict[str, int] = field(default_factory=dict)
+    full: set[str] = field(default_factory=set)
+    """Topics that are read no further for now."""
     stale: list[bytes] = field(default_factory=list)
     """Intents that speak of done rows only."""
 
@@ -75,6 +77,17 @@ class Intake:
         known = self.slot.store.get_many([sent_key(row.op["op_id"]) for row in rows])
         for row, sent in zip(rows, known, strict=True):
             self._row(row, sent is not None)
+
+    def flow(self) -> None:
+        """Read a topic no further while too much of it waits."""
+        for topic, position in self.positions.items():
+            share = 1.0 if position.full else self.lane.fullness(topic.endswith(BACKFILL))
+            if topic not in self.full and share >= 1.0:
+                self.full.add(topic)
+                self.slot.pause(topic)
+            elif topic in self.full and share < 0.5:
+                self.full.discard(topic)
+                self.slot.resume(topic)
 
     def _row(self, row: Row, sent: bool) -> None:
         if sent:

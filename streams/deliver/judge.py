@@ -6,6 +6,7 @@ from typing import Final
 
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo.replies import (
+    CONFLICT,
     Accepted,
     Conflict,
     Rejected,
@@ -20,6 +21,10 @@ from streams.ledger.reasons import Outcome, Reason
 
 BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 30.0
+LOW: Final = 0.3
+"""Below this share of calls that go well the lane has an outage: it is not the rows."""
+HIGH: Final = 0.8
+"""Above this share of first attempts that go well, a row that keeps failing is to blame."""
 _ROUNDS: Final = 4
 """So often the blamed rows of a call are taken out before it is halved."""
 
@@ -172,7 +177,7 @@ def _without(group: Group, request: Request, verdict: Rejected, shown: tuple[int
         blame = blamed.get(number)
         if blame is None:
             rest.append(row)
-        elif group.bulk and blame.field == "unique_id":
+        elif group.bulk and blame.field in ("unique_id", CONFLICT):
             singles.append(row)
         else:
             judged.settled.append(dead(row, Reason.REJECTED, blame.detail, shown))
@@ -213,11 +218,11 @@ def _failed(group: Group, verdict: Transient, shown: tuple[int, str], lane: Stan
     wait = min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** min(group.failures, 10))
     if len(group.rows) > 1:
         # in an outage a smaller call would do no better
-        if group.failures >= 2 and lane.every >= 0.3:
+        if group.failures >= 2 and lane.every >= LOW:
             return Judged(again=[Again(a.group, wait, doubt=True) for a in halves(group)])
         return Judged(again=[Again(group, wait, doubt=True)])
     row = group.rows[0]
-    if lane.first >= 0.8 and lane.successes > row.failed_at:
+    if lane.first >= HIGH and lane.successes > row.failed_at:
         row.strikes += 1
         if row.strikes >= lane.tries:
             return Judged([dead(row, Reason.KEEPS_FAILING, verdict.detail, shown)])

@@ -9,8 +9,9 @@ from typing import Final
 
 from streams.deliver.row import Group, Row
 
-HIGH_BYTES: Final = 64 << 20
-"""Above this, and until half of it is gone, the lane reads no further."""
+LIVE_BYTES: Final = 64 << 20
+BACKFILL_BYTES: Final = 8 << 20
+"""Rows in memory above which a topic is read no further, until half of it is gone."""
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class _Queue:
     rows: dict[str, deque[Row]] = field(default_factory=dict)
     free: dict[str, None] = field(default_factory=dict)
     free_rows: int = 0
+    bytes: int = 0
 
     def add(self, row: Row, free: bool) -> None:
         self.rows.setdefault(row.who, deque()).append(row)
@@ -51,8 +53,6 @@ class _Queue:
 class Lane:
     """Rows that wait, and who is busy. Times are seconds of a monotonic clock."""
 
-    bytes: int = 0
-    successes: int = 0
     _live: _Queue = field(default_factory=_Queue)
     _back: _Queue = field(default_factory=_Queue)
     _busy: set[str] = field(default_factory=set)
@@ -68,7 +68,7 @@ class Lane:
             row: in the order of its topic.
             not_before: for a row in doubt: when its earlier call is surely over.
         """
-        self.bytes += row.weight
+        self._queue(row).bytes += row.weight
         row.queued = True
         parked = self._holders.get(row.op["op_id"])
         if parked is not None:
@@ -86,9 +86,9 @@ class Lane:
             self.free([heappop(self._held)[2]])
         return self._live.free_rows + self._back.free_rows
 
-    def waiting_live(self) -> int:
-        """Of these, the live ones."""
-        return self._live.free_rows
+    def fullness(self, backfill: bool) -> float:
+        """Memory that live or backfill rows take, as a share of what they may."""
+        return self._back.bytes / BACKFILL_BYTES if backfill else self._live.bytes / LIVE_BYTES
 
     def next_event(self) -> float | None:
         """When something that waits for a time may go on."""
@@ -166,13 +166,13 @@ class Lane:
         for row in rows:
             if not row.queued:
                 continue
-            self.bytes -= row.weight
+            self._queue(row).bytes -= row.weight
             parked = self._holders.pop(row.op["op_id"], [])
             if sent:
                 again += parked
                 continue
             for other in parked:
-                self.bytes -= other.weight
+                self._queue(other).bytes -= other.weight
                 self.add(other)
         return again
 

@@ -53,15 +53,15 @@ class Profiles:
             return payload
         found = limits.profile(requests.identifiers(op["profile"]), payload)
         if isinstance(found, limits.Refused):
-            return NotSent(
-                Reason.TOO_LARGE if found.too_large else Reason.REJECTED, f"not sent: {found.detail}"
-            )
+            return NotSent(Reason(found.reason), f"not sent: {found.detail}")
         patch = found.payload.get("patch") or {}
         unset = patch.get("unset") or ()
         unset = (unset,) if isinstance(unset, str) else tuple(unset)
         extends = {name: patch[name] for name in ("append", "unappend") if patch.get(name)}
         attributes = found.payload["attributes"]
-        update = Update(found.who, attributes, op["time"], unset, extends=bool(extends))
+        # a time to come would hold the attribute against every later update
+        time = min(op["time"], op["origin"]["accepted_at"])
+        update = Update(found.who, attributes, time, unset, extends=bool(extends))
         return Prepared(Ready(update, extends), len(op["payload"]), found.ignored)
 
     def request(self, group: Group, read: Read) -> Request | None:

@@ -12,8 +12,8 @@ from streams.deliver.budget import SLICE_S
 from streams.deliver.desk import Desk
 from streams.deliver.family import Family
 from streams.deliver.intake import Intake, duplicate
-from streams.deliver.judge import Again, Judged, Standing, chain, judge
-from streams.deliver.lane import HIGH_BYTES, Lane
+from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
+from streams.deliver.lane import Lane
 from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.row import Row, Settled
 from streams.engine.outbox import Outbox
@@ -60,8 +60,8 @@ class Sender:
         self._stopped: str | None = None
         self._probe_at = 0.0
         self._refusals = 0
-        self._full = False
-        self._turn: int | None = None
+        self._ticked = False
+        self._fault: Exception | None = None
         self._over: list[tuple[list[Row], bool]] = []
 
     async def feed(self, topic: str, taken: Sequence[Record]) -> None:
@@ -70,11 +70,11 @@ class Sender:
             self._intake.take(topic, taken[at : at + CHUNK])
             self._wake.set()
             await asyncio.sleep(0)
-        self._flow()
+        self._intake.flow()
 
-    def tick(self, turn: int) -> None:
+    def tick(self) -> None:
         """Time passed: forget what is too old."""
-        self._turn = turn
+        self._ticked = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -111,6 +111,8 @@ class Sender:
 
     async def _step(self) -> None:
         """One transaction: what ended, what is about to be sent."""
+        if self._fault is not None:
+            raise self._fault
         outbox = Outbox()
         now = self._desk.clock()
         self._settle(outbox)
@@ -118,9 +120,9 @@ class Sender:
         self._silent(outbox, plan)
         for call in plan.calls:
             self._intend(outbox, call, now)
-        if self._turn is not None:
-            ending.forget_sent(outbox, self._intake, self._turn)
-            self._turn = None
+        if self._ticked:
+            ending.forget_sent(outbox, self._intake)
+            self._ticked = False
         ending.positions(outbox, self._intake)
         if outbox.changes or outbox.outcomes or outbox.positions or outbox.dead_letters:
             self._spendings(outbox, now)
@@ -130,7 +132,7 @@ class Sender:
                 call.valid_until = began + SLICE_S
                 self._open[asyncio.create_task(self._call(call))] = call
         self._committed()
-        self._flow()
+        self._intake.flow()
 
     def _plan(self, outbox: Outbox, now: float) -> Plan:
         def read(key: bytes) -> bytes | None:
@@ -169,8 +171,13 @@ class Sender:
     async def _call(self, call: Call) -> None:
         desk = self._desk
         await asyncio.sleep(max(0.0, call.at - desk.clock()))
-        if not call.budget.withheld(desk.clock()):
-            call.reply = await desk.client.call(call.request, call.valid_until)
+        try:
+            if not call.budget.withheld(desk.clock()):
+                call.reply = await desk.client.call(call.request, call.valid_until)
+        except Exception as fault:  # a mistake of ours: its rows stay in doubt, the process must not go on
+            self._fault = fault
+            self._wake.set()
+            return
         now = desk.clock()
         if call.reply is None:
             call.budget.unsent(call.number)
@@ -208,6 +215,9 @@ class Sender:
         if isinstance(reply.verdict, Accepted):
             settled, changes = self._family.accepted(group, reply, settled)
             outbox.changes.update(changes)
+        if isinstance(reply.verdict, Accepted) and self._standing.every < LOW:
+            # an outage ends: what waits for its next try waits no longer
+            self._planner.ready.extend(self._lane.drain())
         self._stand(call, judged)
         profiles = group.profiles()
         for again in judged.again:
@@ -284,15 +294,3 @@ class Sender:
             if again or not sent:
                 self._intake.ended += map(duplicate, again)
                 self._wake.set()
-
-    def _flow(self) -> None:
-        """Read no further while too much waits."""
-        full = any(position.full for position in self._intake.positions.values())
-        if not self._full and (full or self._lane.bytes > HIGH_BYTES):
-            self._full = True
-            for topic in self.topics:
-                self._slot.pause(topic)
-        elif self._full and not full and self._lane.bytes < HIGH_BYTES // 2:
-            self._full = False
-            for topic in self.topics:
-                self._slot.resume(topic)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 import phonenumbers
@@ -49,17 +49,17 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Must not be sent."""
+    """Must not be sent; ``reason`` is one of the closed list."""
 
     detail: str
-    too_large: bool = False
+    reason: Literal["rejected", "too_large", "no_identifier"] = "rejected"
 
 
 def event(who: dict[str, str], payload: dict[str, Any], time_ms: int, now_ms: int) -> Sound | Refused:
     """Check one event: ``payload`` is an event operation's, ``who`` its identifiers."""
     known, ignored = _identifiers(who)
     if not known:
-        return Refused(f"no identifier that Klaviyo takes; found {_shown(who)}")
+        return Refused(f"no identifier that Klaviyo takes; found {_shown(who)}", "no_identifier")
     metric = payload.get("metric")
     if not isinstance(metric, str) or not metric.strip() or len(metric) > METRIC_CHARACTERS:
         return Refused(f"a metric's name has 1 to {METRIC_CHARACTERS} characters, found {_shown(metric)}")
@@ -86,7 +86,7 @@ def profile(who: dict[str, str], payload: dict[str, Any]) -> Sound | Refused:
     """Check one profile update: ``payload`` is a profile operation's."""
     known, ignored = _identifiers({name: value for name, value in who.items() if name != "anonymous_id"})
     if not known:
-        return Refused(f"no identifier that profile-import takes; found {_shown(who)}")
+        return Refused(f"no identifier that profile-import takes; found {_shown(who)}", "no_identifier")
     given = payload.get("attributes") or {}
     attributes = {name: value for name, value in given.items() if name in ATTRIBUTES}
     ignored += [name for name in given if name not in ATTRIBUTES]
@@ -102,7 +102,7 @@ def profile(who: dict[str, str], payload: dict[str, Any]) -> Sound | Refused:
         return wrong
     size = len(orjson.dumps(attributes))
     if size > PROFILE_BYTES - 1000:
-        return Refused(f"a profile may have {PROFILE_BYTES} bytes, found {size}", too_large=True)
+        return Refused(f"a profile may have {PROFILE_BYTES} bytes, found {size}", reason="too_large")
     return Sound(known, {**payload, "attributes": attributes}, tuple(ignored))
 
 
@@ -134,7 +134,9 @@ def _wrong(whole: dict[str, Any], custom: dict[str, Any]) -> Refused | None:
     for path, value, depth in _walk(whole):
         if isinstance(value, str):
             if len(value) * 4 > STRING_BYTES and (size := len(value.encode())) > STRING_BYTES:
-                return Refused(f"a string may have {STRING_BYTES} bytes, {path} has {size}", too_large=True)
+                return Refused(
+                    f"a string may have {STRING_BYTES} bytes, {path} has {size}", reason="too_large"
+                )
         elif depth > DEPTH:
             return Refused(f"objects may be nested {DEPTH} deep, {path} is {depth} deep")
         elif isinstance(value, list) and len(value) > ELEMENTS:

@@ -58,9 +58,7 @@ class Operation(TypedDict):
     payload: bytes
 
 
-def op_id(
-    account: str, uid: bytes, kind: str, target: str, key: str = "", occurrence: int = 0
-) -> str:
+def op_id(account: str, uid: bytes, kind: str, target: str, key: str = "", occurrence: int = 0) -> str:
     """128-bit hex, the same for the same work however often it is derived; Klaviyo's ``unique_id``.
 
     Args:

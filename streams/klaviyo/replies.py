@@ -1,7 +1,7 @@
 """What an answer of Klaviyo means. Not every error is JSON, and not every 2xx is a success of all fields."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Final
 
@@ -11,6 +11,8 @@ from streams.klaviyo.requests import Request
 
 SHOWN: Final = 4096
 """Characters of a body that dead letters keep."""
+CONFLICT: Final = "conflict"
+"""``Blame.field`` of a bulk call's row whose identifiers belong to several profiles."""
 _RESTS: Final = frozenset({408, 423, 425, 429})
 _NOT_ABOUT_A_ROW: Final = frozenset({401, 402, 404, 405, 406, 410, 415, 451})
 
@@ -128,7 +130,7 @@ def _verdict(status: int, headers: Mapping[str, str], body: bytes, text: str, re
     if status in _NOT_ABOUT_A_ROW:
         return Stopped(said)
     if status == 409:
-        return Conflict(_duplicate(document), said)
+        return _conflict(document, said, request)
     if status < 400:
         return Stopped(f"{said}: the address answers with a redirect, not as Klaviyo does")
     if document is None:
@@ -142,6 +144,14 @@ def _refusal(document: dict[str, Any], said: str, request: Request) -> Verdict:
     if not blames or any(blame is None for blame in blames):
         return RejectedWhole(said)
     return Rejected(tuple(blame for blame in blames if blame is not None))
+
+
+def _conflict(document: dict[str, Any] | None, said: str, request: Request) -> Verdict:
+    """In bulk, the rows that are named are to be asked for alone."""
+    named = _refusal(document, said, request) if document and request.bulk else None
+    if isinstance(named, Rejected):
+        return Rejected(tuple(replace(blame, field=CONFLICT) for blame in named.blames))
+    return Conflict(_duplicate(document), said)
 
 
 def _blame(error: dict[str, Any], request: Request) -> Blame | None:

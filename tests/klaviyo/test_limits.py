@@ -101,4 +101,4 @@ def test_an_attribute_that_klaviyo_does_not_have_is_left_out() -> None:
 def test_a_profile_above_its_cap_is_refused() -> None:
     found = limits.profile(WHO, {"attributes": {"properties": {str(n): "x" * 1000 for n in range(100)}}})
     assert isinstance(found, Refused)
-    assert found.too_large
+    assert found.reason == "too_large"

@@ -1,4 +1,4 @@
-"""What the ways in other than HTTP write: messages become envelopes, what can't be one a dead letter. Pure."""
+"""What the ways in other than HTTP write: envelopes, and dead letters of what can't be one. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final

@@ -1,7 +1,7 @@
 """``streams import``: rows of files and databases into ``segment.events.backfill``, in atomic chunks.
 
-A chunk's envelopes, its dead letters and how far the import is are one transaction: whatever ends the process,
-going on loses nothing and writes nothing twice.
+A chunk's envelopes, its dead letters and how far the import is are one transaction: whatever ends the
+process, going on loses nothing and writes nothing twice.
 """
 
 import secrets
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Final
+
+import orjson
 
 from streams.config import Config
 from streams.engine.control import TOPIC as CONTROL
@@ -32,7 +34,7 @@ from streams.gateway.rows.standing import KIND, Standing, name_of
 STAGE: Final = "import"
 CHUNK_ROWS: Final = 2_000
 CHUNK_BYTES: Final = 8_000_000
-"""A transaction's time-out has to leave room for it even on a slow broker."""
+"""A chunk must fit a transaction's time-out on a slow broker, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +74,131 @@ def import_rows(config: Config, reader: Reader, plan: Plan, watch: Watch) -> Cou
     """Import all rows, or those behind where the last run stopped.
 
     Raises:
-        Misconfigured: the source, or how it is to be read, is not what the progress says; another import of
-            the same took over.
+        Misconfigured: the source, or how it is to be read, is not what the progress says; another process
+            imports the same.
         Away: Kafka, the registry or the database does not answer; what was acknowledged is kept.
     """
     registry = Registry.of(config)
     registry.ready_sync(twin(EVENTS), DEAD_LETTERS, CONTROL)
     client = quiet(config.kafka.client())
-    with _taken_over(plan), closing(Transactions(client, f"{config.prefix}{plan.name}")) as transactions:
+    with _alone(plan), closing(Transactions(client, f"{config.prefix}{plan.name}")) as transactions:
         transactions.begin()  # ends what a killed run left open, so that its progress can be read
         standing = _standing(config, plan)
         shape = replace(plan.shape, run=standing.run)
         counts, began = Counts(resumed_after=standing.rows), time.monotonic()
         for chunk in _chunks(reader.rows(standing.point), plan.rate):
-            entry = Entry(
-                STAGE,
-                registry.codec("envelope"),
-                registry.codec("dead_letter"),
-                config.partitions,
-            )
-            refused = sum(_admit(entry, row, shape, arrival) for arrival, row in _arrivals(config, plan, chunk))
+            entry = _entry(config, registry)
+            arrival = _arrival(config, plan)
+            refused = sum(_add(entry, row, shape, arrival) is not None for row in chunk)
             sent = len(chunk) - refused
             standing = standing.onward(dict(chunk[-1].after), sent=sent, refused=refused)
-            _write(config, registry, transactions, plan, standing, entry)
+            transactions.write(_records(config, registry, plan, standing, entry))
             counts.rows, counts.sent = counts.rows + len(chunk), counts.sent + sent
             counts.refused, counts.seconds = counts.refused + refused, time.monotonic() - began
             watch(counts, chunk[-1].done)
             if plan.rate:
                 time.sleep(max(0.0, began + counts.rows / plan.rate - time.monotonic()))
         ended = replace(standing, ended=True)
-        _write(config, registry, transactions, plan, ended, None)
+        transactions.write(_records(config, registry, plan, ended, _entry(config, registry)))
     counts.seconds = time.monotonic() - began
     return counts
 
 
-def preview(config: Config, reader: Reader, plan: Plan, put: Callable[[bytes], None], say: Watch) -> Counts:
-    """What an import would send, without any network: each message to ``put``, each bad row to ``say``."""
-    raise NotImplementedError
+def preview(config: Config, reader: Reader, plan: Plan) -> Iterator[tuple[int, bytes | Refusal]]:
+    """Each row's number, and the message that an import would send or why it would not; no network."""
+    arrival = _arrival(config, plan)
+    for row in reader.rows(None):
+        made = _message(row, plan.shape)
+        if not isinstance(made, Refusal):
+            message, body = made
+            read = messages.read(message, body, body, arrival)
+            yield row.number, read if isinstance(read, Refusal) else body
+        else:
+            yield row.number, made
+
+
+@contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    try:
+        yield
+    except Fenced:
+        raise Misconfigured(
+            f"another process imports {plan.location}, and has taken over from this one"
+        ) from None
+
+
+def _standing(config: Config, plan: Plan) -> Standing:
+    """Where to begin. Raises Misconfigured."""
+    facts = read_control(config)
+    slots = Slots.of(facts.values())
+    for space in plan.spaces:
+        slots.space(space)
+    fresh = Standing(plan.location, plan.shape.digest, plan.spaces)
+    if plan.send_all:
+        fresh = replace(fresh, run=secrets.token_hex(4))
+    fact = facts.get((KIND, plan.name))
+    if fact is None or not plan.resume:
+        return fresh
+    found = Standing.of(fact)
+    if (found.shape, found.spaces) != (fresh.shape, fresh.spaces):
+        raise Misconfigured("the import to go on with had other columns, mappings or spaces: use the same")
+    if not found.ended:
+        return found
+    point = None if found.point is None else {**found.point, "ended": True}
+    return replace(found, point=point, ended=False, run=fresh.run or found.run)
+
+
+def _chunks(rows: Iterator[Row], rate: float | None) -> Iterator[list[Row]]:
+    """Rows that go in one transaction; at a rate, those of a second at most."""
+    most = CHUNK_ROWS if rate is None else max(1, min(CHUNK_ROWS, int(rate)))
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += len(row.raw)
+        if row.last and (len(chunk) >= most or size >= CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _message(row: Row, shape: Shape) -> tuple[object, bytes] | Refusal:
+    if row.problem:
+        return invalid(row.problem)
+    try:
+        return message_of(row.values, shape)
+    except Unmappable as why:
+        return invalid(str(why))
+
+
+def _add(entry: Entry, row: Row, shape: Shape, arrival: Arrival) -> Refusal | None:
+    where = f"row {row.number}"
+    made = _message(row, shape)
+    if not isinstance(made, Refusal):
+        return entry.admit(*made, arrival, where=where)
+    data = row.raw or orjson.dumps(dict(row.values), default=str, option=orjson.OPT_NON_STR_KEYS)
+    entry.refuse(made, data, arrival, where=where)
+    return made
+
+
+def _arrival(config: Config, plan: Plan) -> Arrival:
+    return Arrival(plan.shape.name, plan.spaces, now_ms(), plan.name, config.gateway.max_event_bytes)
+
+
+def _entry(config: Config, registry: Registry) -> Entry:
+    return Entry(STAGE, registry.codec("envelope"), registry.codec("dead_letter"), config.partitions)
+
+
+def _records(
+    config: Config, registry: Registry, plan: Plan, standing: Standing, entry: Entry
+) -> list[tuple[str, list[Produced]]]:
+    """One transaction: by topic, the progress last."""
+    fact = standing.fact(plan.name, now_ms())
+    value = registry.codec(CONTROL).encode(asdict(fact))
+    records: dict[str, list[Produced]] = {
+        twin(EVENTS): entry.events,
+        DEAD_LETTERS: entry.letters,
+        CONTROL: [(0, key_bytes(KIND, plan.name), value)],
+    }
+    return [(full(config.prefix, topic), made) for topic, made in records.items()]

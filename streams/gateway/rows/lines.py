@@ -111,7 +111,7 @@ def _object(raw: bytes) -> tuple[dict[str, Any], str]:
 
 
 class CsvFile(TextFile):
-    """CSV with a header, RFC 4180; the delimiter is the one its header has most. Empty fields are left out."""
+    """CSV with a header, RFC 4180; the delimiter is what its header has most. Empty fields are left out."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -135,7 +135,7 @@ class CsvFile(TextFile):
         return csv.reader(lines, delimiter=self._delimiter, strict=True)
 
     def rows(self, after: Point | None) -> Iterator[Row]:
-        """See Reader. A row that is broken over several lines costs its first line: an open quote ends there."""
+        """See Reader. A broken row of several lines costs its first line only: an open quote ends there."""
         offset, number = self._begin(after, self._body)
         columns = self.columns or ()
         with self._path.open("rb") as file:

@@ -1,5 +1,6 @@
 """Which reader reads a location: a database's URL, or a file by its suffix."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from streams.gateway.rows.parquet import ParquetFile
 from streams.gateway.rows.row import Reader
 from streams.gateway.rows.sql import Sql
 
-_FILES: Final = {
+_FILES: Final[Mapping[str, Callable[[Path], Reader]]] = {
     ".csv": CsvFile,
     ".tsv": CsvFile,
     ".txt": CsvFile,
@@ -27,13 +28,20 @@ def is_database(location: str) -> bool:
 
 
 def shown(location: str) -> str:
-    """The location as it may be printed and kept: no password."""
-    password = urlsplit(location).password if is_database(location) else None
+    """The location as it may be printed and kept: a URL without its password, a file's whole path."""
+    if not is_database(location):
+        return str(Path(location).resolve())
+    password = urlsplit(location).password
     return location.replace(f":{password}@", ":***@") if password else location
 
 
 def open_rows(
-    location: str, shape: Shape, *, table: str | None = None, query: str | None = None, cursor: str | None = None
+    location: str,
+    shape: Shape,
+    *,
+    table: str | None = None,
+    query: str | None = None,
+    cursor: str | None = None,
 ) -> Reader:
     """The reader. Raises Misconfigured: what is wrong with the location, or which column it does not have."""
     if is_database(location):
@@ -43,7 +51,9 @@ def open_rows(
     else:
         suffix = Path(location).suffix.lower()
         if suffix not in _FILES:
-            raise Misconfigured(f"{location}: the name has to end in {', '.join(_FILES)}, or be a database's URL")
+            raise Misconfigured(
+                f"{location}: the name has to end in {', '.join(_FILES)}, or be a database's URL"
+            )
         reader = _FILES[suffix](Path(location))
     asked = (*shape.named, cursor) if cursor else shape.named
     missing = [column for column in asked if reader.columns is not None and column not in reader.columns]

@@ -40,7 +40,8 @@ class ParquetFile:
                     f"{self._path} is not the file it was: import it from its start, no --resume"
                 )
             skip = int(after["row"])
-        number, groups = 0, []
+        number = 0
+        groups: list[int] = []
         for group in range(self._file.num_row_groups):
             size = self._file.metadata.row_group(group).num_rows
             if not groups and number + size <= skip:

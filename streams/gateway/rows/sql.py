@@ -1,6 +1,6 @@
-"""A table or a query of any database that SQLAlchemy reaches (the extra ``sql``), in the order of a cursor."""
+"""A table or a query of a database that SQLAlchemy reaches (the extra ``sql``), in the order of a cursor."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -118,7 +118,7 @@ def _kept(value: Any) -> Any:
     return {"text": str(value)}
 
 
-_READ: Final = {
+_READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,
     "decimal": Decimal,

@@ -19,6 +19,7 @@ from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
 from streams.segment.client import MAX_CALL_BYTES, Reply, SegmentClient, chunks
 
+LANE: Final = "segment"
 STOPPED_PROBE_S: Final = 30.0
 LONGEST_PAUSE_S: Final = 30.0
 FORGOTTEN_A_TICK: Final = 2000
@@ -119,7 +120,7 @@ class Feedback:
         side = self._accounts[account].segment
         tries = 0
         while not slot.revoked.is_set():
-            if side is not None and self._control.paused(account, "feedback") is None:
+            if side is not None and self._control.paused(account, LANE) is None:
                 calls = [operation["payload"] for operation in part]
                 reply = await self._client.send(side.url, side.write_key.get_secret_value(), calls)
                 if reply.verdict in ("accepted", "rejected"):
@@ -171,7 +172,7 @@ class Feedback:
                 detail,
                 operation["payload"],
                 account=operation["account"],
-                lane="feedback",
+                lane=LANE,
                 delivery_id=operation["op_id"],
                 attempts=1,
                 reply=None if reply is None else {"status": reply.status, "body": reply.body},

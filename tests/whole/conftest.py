@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.local import stack as local
 from streams.local.stack import Stack
+
 pytest.register_assert_rewrite("tests.whole.running")
 from tests.whole.running import PIPELINE, Whole  # noqa: E402 # after its asserts are told to explain themselves
 
@@ -14,7 +16,7 @@ Start = Callable[..., Whole]
 
 @pytest.fixture
 def start(stack: Stack, prefix: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts lines, each with a folder and a prefix of its own; all that still run are stopped, and end well."""
+    """Starts lines, each with a folder and a prefix of its own; those that still run must end well."""
     lines: list[Whole] = []
 
     def begin(text: str = PIPELINE, on: Stack = stack) -> Whole:
@@ -28,6 +30,16 @@ def start(stack: Stack, prefix: str, tmp_path: Path) -> Iterator[Start]:
     yield begin
     ends = [line.stop() for line in lines if line.process.poll() is None]
     assert [code for code, _ in ends] == [0] * len(ends)
+
+
+@pytest.fixture(scope="session")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that tests may break; each leaves it running. They run one after another."""
+    folder = tmp_path_factory.mktemp("stack")
+    try:
+        yield local.up(folder, say=print)
+    finally:
+        local.down(folder)
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
 """kill -9 of anything in the middle of traffic: nothing is lost, nothing is recorded twice."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 
 from streams.local import stack as local
@@ -28,6 +24,7 @@ def _nothing_lost_or_doubled(line: Whole, accepted: int, engaged: int) -> None:
     assert report["delivered"] > 100
     assert len(line.forwarded()) == engaged
     line.every_operation_arrived()
+    line.order_was_kept()
 
 
 @pytest.mark.parametrize("victims", [STAGES, tuple(reversed(STAGES))], ids=["in order", "against it"])
@@ -51,21 +48,6 @@ def test_kill_9_of_the_gateway_loses_nothing_that_was_accepted(line: Whole) -> N
 
     assert sending.counts.retries > 0
     _nothing_lost_or_doubled(line, sending.counts.accepted, 0)
-
-
-@pytest.fixture
-def own_stack(tmp_path: Path) -> Iterator[Stack]:
-    """A stack that a test may break."""
-    with _stack(tmp_path / "stack") as found:
-        yield found
-
-
-@contextmanager
-def _stack(folder: Path) -> Iterator[Stack]:
-    try:
-        yield local.up(folder, say=print)
-    finally:
-        local.down(folder)
 
 
 def test_kill_9_of_the_broker_loses_and_doubles_nothing(own_stack: Stack, start: Start) -> None:

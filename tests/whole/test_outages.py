@@ -1,0 +1,86 @@
+"""Klaviyo, one account or the registry away: what can go on goes on, the rest waits, nothing is lost."""
+
+import os
+import signal
+
+import pytest
+
+from streams.local import stack as local
+from streams.local.stack import Stack
+from tests.whole.conftest import Start
+from tests.whole.running import PIPELINE, Whole, eventually, traffic
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+
+TWO_ACCOUNTS = PIPELINE.replace(
+    "sources:",
+    """  beta:
+    klaviyo: {api_key: pk_beta, webhook_secret: webhook-secret-beta}
+sources:""",
+).replace("accounts: [acme]", "accounts: [acme, beta]")
+
+
+def test_while_klaviyo_is_down_the_lag_grows_and_afterwards_all_arrives_in_order(line: Whole) -> None:
+    line.send(traffic(500, seed=1))
+    line.drained()
+    before = len(line.events())
+    fault = line.fault({"reset": "before"}, path="/api/*")
+
+    counts = line.send(traffic(1_500, seed=2))
+    eventually(lambda: line.lanes()["acme/events"]["lag"] > 100)
+    assert line.audit(0)["in_flight"] > 100
+    assert len(line.events()) == before
+    line.heal(fault)
+
+    report = line.drained()
+    assert report["accepted"] == 499 + counts.accepted or report["accepted"] == 500 + counts.accepted
+    assert report["dead_lettered"] < 20
+    line.every_operation_arrived()
+    line.order_was_kept()
+
+
+def test_a_401_stops_its_account_only_and_healed_all_arrives(start: Start) -> None:
+    line = start(TWO_ACCOUNTS)
+    fault = line.fault({"status": 401}, account="acme")
+
+    line.send(traffic(1_000))
+    eventually(lambda: line.lanes()["beta/events"]["lag"] == 0 and line.of_account("beta"))
+    beta = {(each["account"], each["unique_id"]) for each in line.events()}
+    lanes = line.lanes()
+    assert {account for account, _ in beta} == {"beta"}
+    assert lanes["beta/profiles"]["lag"] == 0
+    assert lanes["acme/events"]["lag"] > 50
+    tries = [each for each in line.requests() if each["account"] == "acme"]
+    assert 0 < len(tries) < 60
+    assert {each["status"] for each in tries} == {401}
+    assert line.audit(0)["in_flight"] > 50
+    line.heal(fault)
+
+    line.drained()
+    assert {each["account"] for each in line.events()} == {"acme", "beta"}
+    line.every_operation_arrived()
+    line.order_was_kept()
+
+
+def test_the_line_goes_on_without_the_registry_and_a_starting_stage_waits_for_it(
+    own_stack: Stack, start: Start
+) -> None:
+    line = start(on=own_stack)
+    line.send(traffic(300, seed=1))
+    line.drained()
+    before = len(line.events())
+    (registry,) = own_stack.pids["registry"]
+    os.kill(registry, signal.SIGKILL)
+
+    line.send(traffic(600, seed=2))
+    eventually(lambda: len(line.events()) > before + 50)
+
+    line.kill("identify")
+    between = len(line.events())
+    counts = line.send(traffic(600, seed=3))
+    assert counts.accepted > 590
+    local.up(own_stack.folder, say=print)
+
+    line.drained()
+    assert len(line.events()) > between
+    line.every_operation_arrived()

@@ -1,0 +1,65 @@
+"""One person, one profile, whatever order the events come in."""
+
+from itertools import permutations
+
+import pytest
+
+from streams.local.traffic.message import Message
+from tests.whole.running import Whole, eventually, message
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+
+
+def test_a_person_has_one_profile_and_all_events_whatever_order_they_come_in(line: Whole) -> None:
+    """Anonymous, by user id, by user id and email: every order of these makes the same person."""
+    orders = list(permutations(("anonymous", "user", "identify", "both")))
+    for step in range(4):
+        line.send([_said(order[step], person) for person, order in enumerate(orders)])
+        eventually(lambda: line.audit(0)["in_flight"] == 0)
+
+    report = line.drained()
+
+    assert report["held"] == report["dead_lettered"] == 0
+    profiles = line.profiles()
+    assert sorted(row["email"] for row in profiles) == sorted(f"p{n}@shop.io" for n in range(len(orders)))
+    assert {row["external_id"] for row in profiles} == {f"user{n}" for n in range(len(orders))}
+    of = {row["id"]: row["email"] for row in profiles}
+    seen = sorted((of[event["profile_id"]], event["metric"]) for event in line.events())
+    metrics = ("Anonymous Seen", "Both Seen", "User Seen")
+    assert seen == sorted((f"p{n}@shop.io", metric) for n in range(len(orders)) for metric in metrics)
+
+
+def _said(kind: str, person: int) -> Message:
+    who = {
+        "anonymous": {"anonymousId": f"device{person}"},
+        "user": {"userId": f"user{person}"},
+        "both": {"anonymousId": f"device{person}", "userId": f"user{person}"},
+        "identify": {"anonymousId": f"device{person}", "userId": f"user{person}"},
+    }[kind]
+    if kind == "identify":
+        return message("identify", person, traits={"email": f"p{person}@shop.io"}, **who)
+    number = person * 10 + len(kind)
+    return message("track", number, event=f"{kind.title()} Seen", properties={}, **who)
+
+
+def test_what_was_held_for_a_device_is_delivered_in_order_once_its_person_is_known(line: Whole) -> None:
+    people, each = 20, 8
+    line.send(
+        message("track", n * people + p, event="Product Viewed", anonymousId=f"d{p}", properties={"n": n})
+        for n in range(each)
+        for p in range(people)
+    )
+    eventually(lambda: line.audit(0)["held"] == people * each)
+    assert line.events() == []
+
+    line.send(
+        message("identify", p, anonymousId=f"d{p}", userId=f"u{p}", traits={"email": f"p{p}@shop.io"})
+        for p in range(people)
+    )
+    report = line.drained()
+
+    assert (report["held"], report["delivered"]) == (0, people * each + people)
+    for person in range(people):
+        mine = [event for event in line.events() if event["email"] == f"p{person}@shop.io"]
+        assert [event["properties"]["n"] for event in mine] == list(range(each))
+    line.order_was_kept()

@@ -1,0 +1,74 @@
+"""How the line is run: side by side, paused by hand, stopped."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.whole.conftest import Start
+from tests.whole.running import Whole, eventually, traffic
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+
+
+def test_two_lines_with_different_prefixes_on_one_broker_do_not_see_each_other(start: Start) -> None:
+    first, second = start(), start()
+    counts = [first.send(traffic(600, seed=1)), second.send(traffic(400, seed=2))]
+
+    reports = [first.drained(), second.drained()]
+
+    assert [each.accepted for each in counts] == [each["accepted"] for each in reports]
+    ids = [{event["unique_id"] for event in each.events()} for each in (first, second)]
+    assert ids[0]
+    assert ids[1]
+    assert not ids[0] & ids[1]
+    first.every_operation_arrived()
+    second.every_operation_arrived()
+
+
+def _sent(line: Whole) -> int:
+    return sum(request["path"].startswith("/api/event") for request in line.requests())
+
+
+def test_a_paused_lane_sends_nothing_within_two_seconds_keeps_all_and_goes_on_when_resumed(
+    line: Whole,
+) -> None:
+    with line.sending(traffic(2_000), rate=200) as sending:
+        sending.wait_for(400)
+        eventually(lambda: _sent(line) > 10)
+        paused = line.run("lanes", "pause", "acme/events", "--reason", "wrong metric")
+        assert paused.code == 0, paused
+        stopped = time.monotonic() + 2
+        eventually(lambda: time.monotonic() > stopped)
+        before = _sent(line)
+        sending.wait_for(1_200)
+        row = eventually(lambda: (found := line.lanes()["acme/events"])["lag"] > 100 and found)
+        assert (row["paused"], row["reason"]) == (True, "wrong metric")
+        assert line.audit(0)["in_flight"] > 100
+        assert _sent(line) == before
+        assert line.lanes()["acme/profiles"]["paused"] is False
+
+        resumed = line.run("lanes", "resume", "acme/events")
+        assert resumed.code == 0, resumed
+
+    line.drained()
+    assert line.lanes()["acme/events"]["lag"] == 0
+    line.every_operation_arrived()
+    line.order_was_kept()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_dev_ends_with_0_within_ten_seconds_and_leaves_no_process(
+    line: Whole, number: signal.Signals
+) -> None:
+    line.send(traffic(1_000))
+    pids = [pid for part in line.ready["pids"].values() for pid in part]
+    assert len(pids) == 8
+
+    code, seconds = line.stop(number)
+
+    assert code == 0
+    assert seconds < 10
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert "child_killed" not in line.log.read_text()

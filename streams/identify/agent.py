@@ -1,6 +1,6 @@
 """Identify: one writer per space says who each event belongs to, in one order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, ClassVar, Final, cast
 
@@ -97,7 +97,8 @@ class Identify:
                 person = self._unknown(identity, seen, record, view, outbox)
             if person is not None:
                 self._release(identity, seen, person, view, slot, outbox)
-                self._forward(outbox, batch.onward(FORWARD), record.value, person)
+                merged = view.take_merged()
+                self._forward(outbox, batch.onward(FORWARD), record.value, person, merged=merged)
         outbox.changes.update(view.changes())
         return events[-1][1]["accepted_at"] if events else None
 
@@ -218,12 +219,21 @@ class Identify:
         return last
 
     def _forward(
-        self, outbox: Outbox, topic: str, unique: bytes, person: Person, *, late: bool = False
+        self,
+        outbox: Outbox,
+        topic: str,
+        unique: bytes,
+        person: Person,
+        *,
+        late: bool = False,
+        merged: Sequence[Profile] = (),
     ) -> None:
         """Append the person: a profile event begins as the record of ``segment.unique``."""
-        if late or (ending := person.written) is None:
-            ending = self._ending({"profile": person.profile(), "late": late})
-            person.written = None if late else ending
+        ordinary = not late and not merged
+        ending = person.written if ordinary else None
+        if ending is None:
+            ending = self._ending({"profile": person.profile(), "late": late, "merged": merged})
+            person.written = ending if ordinary else None
         key = person.id.hex().encode()
         value = self._profile_event.frame + unique[5:] + ending
         outbox.send(topic, partition_of(key, self._partitions), key, value)

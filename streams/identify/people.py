@@ -106,6 +106,7 @@ class View:
         self._people: dict[bytes, Person] = {}
         self._pointers: dict[str, Pointer] = {}
         self._new_owners: set[str] = set()
+        self._merged: list[Profile] = []
         self._changed_people: set[bytes] = set()
         self._changed_pointers: set[str] = set()
 
@@ -168,6 +169,15 @@ class View:
     def touch_pointer(self, anonymous_id: str) -> None:
         """The pointer changed."""
         self._changed_pointers.add(anonymous_id)
+
+    def joined(self, loser: Person) -> None:
+        """A profile was merged away; whoever delivers must know."""
+        self._merged.append(loser.profile())
+
+    def take_merged(self) -> list[Profile]:
+        """Profiles merged away since the last call."""
+        merged, self._merged = self._merged, []
+        return merged
 
     def changes(self) -> dict[bytes, bytes]:
         """All that changed, as the state's bytes."""

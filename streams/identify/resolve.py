@@ -148,6 +148,7 @@ def _join(strong: list[str], rank: int, view: View) -> Person:
 
 
 def _merge(winner: Person, loser: Person, view: View) -> None:
+    view.joined(loser)
     loser.into = winner.id
     if loser.email_at > winner.email_at:
         winner.email, winner.email_at = loser.email, loser.email_at

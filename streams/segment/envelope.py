@@ -79,6 +79,7 @@ class ProfileEvent(TypedDict):
     profile: Profile
     late: bool
     event: bytes
+    merged: list[Profile]
 
 
 def typed_identifier(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.identify.resolve import Policy
+from streams.identify.resolve import Policy, resolve, shown
 from streams.segment.identifiers import ZERO_UUID
-from tests.identify.world import World
+from tests.identify.world import World, event
 
 PERSON = (
     {"type": "identify", "user_id": "u1", "anonymous_id": "a1", "email": "peter@shop.example.com", "time": 1},
@@ -147,3 +147,20 @@ def test_every_strong_identifier_leads_to_one_living_profile(sightings: list[dic
 
         assert all(owner is not None and owner.into is None for owner in owners)
         assert len({owner.id for owner in owners if owner}) <= 1
+
+
+def test_a_merge_names_the_profile_that_is_no_more() -> None:
+    """Whoever delivers must know which of its profiles became one."""
+    world = World()
+    world.sees(user_id="u1", time=1)
+    world.sees(email="p@shop.example.com", time=2)
+    view = world.view()
+    joining = event(user_id="u1", email="p@shop.example.com", time=3)
+    person = resolve(joining, shown(joining, world.policy), 2, view, world.policy)
+
+    merged = view.take_merged()
+
+    assert person is not None
+    assert [profile["email"] for profile in merged] == ["p@shop.example.com"]
+    assert merged[0]["id"] != person.id.hex()
+    assert view.take_merged() == []

@@ -100,6 +100,13 @@ class Reader:
         """The first offset kept."""
         return self._offsets(places, _EARLIEST, IsolationLevel.READ_UNCOMMITTED)
 
+    def since(self, places: Iterable[Place], at: int) -> dict[Place, int]:
+        """The first offset whose record arrived at or after ``at`` (ms); the end where none did."""
+        wanted = list(places)
+        found = self._offsets(wanted, OffsetSpec.for_timestamp(at), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+        ends = self.ends([place for place, offset in found.items() if offset < 0])
+        return found | ends
+
     def ends(self, places: Iterable[Place]) -> dict[Place, int]:
         """High watermarks: the next offset to be written, open transactions counted."""
         return self._offsets(places, _LATEST, IsolationLevel.READ_UNCOMMITTED)

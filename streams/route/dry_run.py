@@ -21,6 +21,8 @@ class Fate:
 
     outcome: Outcome
     reason: str
+    event_id: str = ""
+    """Of a message that has no envelope but an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,17 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """The call that carries an operation alone; ``ignored`` names the fields that can't be sent."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Steps:
     """What the other rooms do with a message."""
 
@@ -39,8 +52,8 @@ class Steps:
     """A line → an envelope for each space of its source."""
     identify: Callable[[Envelope, int], Person | Fate]
     """An envelope and its number, counted over the whole run → whose it is."""
-    request: Callable[[Operation], dict[str, Any]]
-    """An operation → method, path, headers and body of its call, secrets masked."""
+    request: Callable[[Operation], Call | Fate]
+    """An operation → its call, secrets masked, or why it can't be sent."""
 
 
 @dataclass(slots=True)
@@ -85,7 +98,7 @@ class _Run:
         answer = Line(number)
         found = self._steps.read(text)
         if isinstance(found, Fate):
-            answer.outcome, answer.reason = found.outcome.value, found.reason
+            answer.outcome, answer.reason, answer.event_id = found.outcome.value, found.reason, found.event_id
             return answer
         for envelope in found:
             answer.event_id = envelope["event_id"]
@@ -130,22 +143,37 @@ class _Run:
         answer.matched_rules += routed.matched
         answer.unmapped += routed.unmapped
         for _, account, operation in routed.operations:
-            named = {
+            self._call(operation, account, answer)
+        for _, reason, detail in routed.refusals:
+            _settle(answer, Outcome.DEAD_LETTERED, f"{reason}:{detail}")
+        if routed.operations:
+            _settle(answer, Outcome.ROUTED, None)
+        elif not routed.refusals:
+            _settle(answer, Outcome.FILTERED, routed.filtered)
+
+    def _call(self, operation: Operation, account: str, answer: Line) -> None:
+        call = self._steps.request(operation)
+        if isinstance(call, Fate):
+            _settle(answer, call.outcome, call.reason)
+            return
+        answer.unmapped += call.ignored
+        answer.requests.append(
+            {
                 "account": account,
                 "lane": FAMILIES[operation["kind"]],
                 "delivery_id": operation["op_id"],
+                "method": call.method,
+                "path": call.path,
+                "headers": call.headers,
+                "body": call.body,
             }
-            answer.requests.append(named | self._steps.request(operation))
-        if routed.operations:
-            _settle(answer, Outcome.ROUTED, None)
-        elif routed.refusals:
-            _, reason, detail = routed.refusals[0]
-            _settle(answer, Outcome.DEAD_LETTERED, f"{reason}:{detail}")
-        else:
-            _settle(answer, Outcome.FILTERED, routed.filtered)
+        )
+
+
+_RANK = {Outcome.DEAD_LETTERED.value: 2, Outcome.ROUTED.value: 1}
 
 
 def _settle(answer: Line, outcome: Outcome, reason: str | None) -> None:
-    """A message of several spaces is told by what went furthest in any of them."""
-    if answer.outcome != Outcome.ROUTED.value:
+    """A message is told by its dead letter if it has one, else by what went furthest in any space."""
+    if _RANK.get(answer.outcome, 0) < _RANK.get(outcome, 0) or not _RANK.get(answer.outcome, 0):
         answer.outcome, answer.reason = outcome.value, reason

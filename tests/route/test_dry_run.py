@@ -11,7 +11,7 @@ from streams.identify.resolve import Policy, resolve, shown
 from streams.klaviyo import requests
 from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Outcome
-from streams.route.dry_run import Fate, Line, Person, Steps, dry_run
+from streams.route.dry_run import Call, Fate, Line, Person, Steps, dry_run
 from streams.segment.envelope import Envelope
 from tests.route.sample import router
 
@@ -53,14 +53,14 @@ class Identity:
         return Person(person.profile(), released)
 
 
-def request(operation: Operation) -> dict[str, Any]:
+def request(operation: Operation) -> Call:
     payload, who = orjson.loads(operation["payload"]), requests.identifiers(operation["profile"])
     if operation["kind"] == "event":
         row = requests.event_row(who, payload, operation["op_id"], operation["time"], operation["backfill"])
         made = requests.single_event(row)
     else:
         made = requests.profile_import(who, payload["attributes"])
-    return {"method": made.method, "path": made.path, "headers": {}, "body": orjson.loads(made.body)}
+    return Call(made.method, made.path, {}, orjson.loads(made.body))
 
 
 def run(*lines: Any) -> list[Line]:

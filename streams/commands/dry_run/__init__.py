@@ -1,0 +1,1 @@
+"""What the line would make of messages: the rooms put together in memory, without a broker or a network."""

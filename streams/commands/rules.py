@@ -1,0 +1,166 @@
+"""``streams dry-run`` and ``rules``: what the rules would make of messages, before anything is sent."""
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.commands.options import FILE, ConfigFile, put_json, say
+
+if TYPE_CHECKING:
+    from streams.config import Config
+    from streams.route.dry_run import Line
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+MOST_RECORDS = 100_000
+
+Lines = Annotated[
+    str | None, typer.Argument(metavar="FILE|-", help="Segment messages, one JSON object a line; - is stdin.")
+]
+Now = Annotated[
+    str | None, typer.Option("--now", help="When the messages arrive: ISO 8601 or an age such as 2h.")
+]
+Against = Annotated[
+    Path | None, typer.Option("--against", help="Tell how the answers differ from this configuration's.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything is dead lettered or unmapped.")]
+Source = Annotated[
+    str | None, typer.Option("--source", help="Who sends them; without it they go to every space.")
+]
+Since = Annotated[
+    str | None, typer.Option("--since", help="Instead of a file, what came since: 1h, or ISO 8601.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("dry-run", epilog="Example: streams dry-run messages.ndjson --against old.yaml")(dry_run)
+
+
+def dry_run(
+    lines: Lines = None,
+    now: Now = None,
+    against: Against = None,
+    strict: Strict = False,
+    source: Source = None,
+    since: Since = None,
+    config: ConfigFile = FILE,
+) -> None:
+    """Show what each message would become, from an empty state, without a broker or a network.
+
+    Prints one JSON line for each input line. With --against, each line has the differences ("before" is the
+    other configuration) and a last line the summary. Variables that the file names and that are not set are
+    taken as set: nothing is sent.
+    """
+    values = rehearsed(config)
+    at = _moment(now)
+    if source is not None and source not in values.sources:
+        known = ", ".join(values.sources)
+        raise typer.BadParameter(f"no source {source}; there are {known}", param_hint="--source")
+    if (lines is None) == (since is None):
+        raise typer.BadParameter("name a FILE, or - for stdin, or write --since 1h")
+    if since is None:
+        given: Any = [*_lines(lines or "-")]
+    else:
+        given = _span(values, since)
+    answers = _answers(values, given, at, source)
+    if against is None:
+        for answer in answers:
+            typer.echo(answer.dump())
+    else:
+        other = rehearsed(against)
+        _compare(_answers(other, given, at, source if source in other.sources else None), answers)
+    if strict:
+        from streams.commands.dry_run.rehearsal import failed
+
+        bad = sum(map(failed, answers))
+        if bad:
+            say(f"{bad} of {len(answers)} lines are dead lettered or have something unmapped")
+            raise typer.Exit(1)
+
+
+def rehearsed(file: Path) -> "Config":
+    """The checked configuration where secrets need not be there. Raises ConfigError."""
+    from streams.config import load
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""  # the loader says what is wrong with it
+    unset = {name for name in _VARIABLE.findall(text) if not os.environ.get(name)}
+    # An address, so that it stands for a secret and for a URL alike; each its own, since keys must differ.
+    stand_ins = {name: f"https://{name.lower().replace('_', '-')}.invalid" for name in unset}
+    return load(file, os.environ | stand_ins)
+
+
+def _moment(now: str | None) -> int:
+    from datetime import UTC, datetime
+
+    from streams.ledger.letters import since_ms
+
+    clock = datetime.now(UTC)
+    if now is None:
+        return int(clock.timestamp() * 1000)
+    try:
+        return since_ms(now, clock)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--now") from None
+
+
+def _lines(name: str) -> Iterator[bytes]:
+    if name == "-":
+        yield from sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise typer.BadParameter(f"{name}: {error.strerror}", param_hint="FILE") from None
+
+
+def _span(config: "Config", since: str) -> list[Any]:
+    """The envelopes of ``segment.events`` since then, in the order of their arrival."""
+    from itertools import islice
+    from operator import itemgetter
+
+    from streams.ledger.span import span
+
+    found = [record for _, record in islice(span(config, "segment.events", _moment(since)), MOST_RECORDS + 1)]
+    if len(found) > MOST_RECORDS:
+        say(f"more than {MOST_RECORDS} messages: taking the first that were read; choose a later --since")
+        found.pop()
+    return sorted(found, key=itemgetter("accepted_at"))
+
+
+def _answers(config: "Config", given: list[Any], at: int, source: str | None) -> "list[Line]":
+    from streams.commands.dry_run.rehearsal import rehearse, rehearse_records
+
+    if given and isinstance(given[0], dict):
+        return rehearse_records(config, given, at)
+    return rehearse(config, given, at, source)
+
+
+def _compare(before: "Iterable[Line]", after: "Iterable[Line]") -> None:
+    """One JSON line for each answer with what differs, then one with the summary."""
+    from dataclasses import asdict
+
+    from streams.commands.dry_run.difference import of_answers, summary
+
+    compared = []
+    for old, new in zip(map(asdict, before), map(asdict, after), strict=True):
+        found = of_answers(old, new)
+        compared.append((old, new, found))
+        put_json(
+            {
+                "line": new["line"],
+                "event_id": new["event_id"],
+                "outcome": new["outcome"],
+                "same": not found,
+                "differences": [each.document() for each in found],
+            }
+        )
+    put_json({"summary": summary(compared)})

@@ -103,7 +103,7 @@ class Reader:
     def since(self, places: Iterable[Place], at: int) -> dict[Place, int]:
         """The first offset whose record arrived at or after ``at`` (ms); the end where none did."""
         wanted = list(places)
-        found = self._offsets(wanted, OffsetSpec.for_timestamp(at), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+        found = self._offsets(wanted, OffsetSpec.for_timestamp(at), IsolationLevel.READ_UNCOMMITTED)
         ends = self.ends([place for place, offset in found.items() if offset < 0])
         return found | ends
 

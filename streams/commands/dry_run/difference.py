@@ -31,16 +31,16 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[Difference]
             yield from differences(before.get(name, MISSING), after.get(name, MISSING), inner)
     elif isinstance(before, list) and isinstance(after, list):
         for index in range(max(len(before), len(after))):
-            pair = [side[index] if index < len(side) else MISSING for side in (before, after)]
-            yield from differences(*pair, path=f"{path}[{index}]")
+            old, new = (side[index] if index < len(side) else MISSING for side in (before, after))
+            yield from differences(old, new, f"{path}[{index}]")
     elif before != after or isinstance(before, bool) != isinstance(after, bool):
         yield Difference(path, before, after)
 
 
 def of_answers(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
     """How two answers for one line differ; requests are matched by account and delivery id."""
-    plain = [{k: v for k, v in answer.items() if k != "requests"} for answer in (before, after)]
-    found = [each for each in differences(*plain) if not _renumbered(each)]
+    plain, now = ({k: v for k, v in answer.items() if k != "requests"} for answer in (before, after))
+    found = [each for each in differences(plain, now) if not _renumbered(each)]
     old, new = _requests(before["requests"]), _requests(after["requests"])
     for key in {**old, **new}:
         path = f"requests[{key}]"

@@ -105,7 +105,7 @@ class ControlTail:
     async def _follow(self, end: int) -> None:
         """Take in what arrives; a look costs microseconds, since librdkafka fetches in its own thread."""
         codec = self._registry.codec(TOPIC)
-        consumer = Consumer(reading(self._config.kafka.client()))
+        consumer = Consumer(reading(quiet(self._config.kafka.client())))
         try:
             consumer.assign([TopicPartition(full(self._config.prefix, TOPIC), 0, end)])
             while True:

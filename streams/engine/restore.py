@@ -36,6 +36,7 @@ def restore(
     consumer = Consumer(
         client
         | {
+            "log_level": 2,
             "group.id": "restore",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",

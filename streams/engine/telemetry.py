@@ -83,11 +83,35 @@ def _quoted(value: object) -> str:
     return repr(text) if not text or any(c.isspace() or c in "\"'=" for c in text) else text
 
 
+class Seldom(logging.Filter):
+    """Lets libraries say the same thing once in ten seconds: in an outage some say it ten times a second."""
+
+    EVERY_S = 10.0
+    MOST = 1000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to let it through; our own lines always are."""
+        if record.name.startswith("streams"):
+            return True
+        what = (record.name, str(record.msg))
+        if record.created - self._said.get(what, 0.0) < self.EVERY_S:
+            return False
+        if len(self._said) >= self.MOST:
+            self._said.clear()
+        self._said[what] = record.created
+        return True
+
+
 def setup_logging(stage: str, *, level: str = "INFO", stream: TextIO = sys.stderr) -> None:
     """Send all log lines of the process to the stream, stderr unless told otherwise."""
     human = stream.isatty()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Line(stage, human=human, colours=human and "NO_COLOR" not in os.environ))
+    handler.addFilter(Seldom())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

@@ -33,6 +33,7 @@ class Transactions:
         self._producer = Producer(
             client
             | {
+                "log_level": 2,  # in an outage it would tell each of its tries; what fails is raised anyway
                 "transactional.id": transactional_id,
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "delivery.timeout.ms": 8_000,

@@ -7,7 +7,17 @@ import aiohttp
 import pytest
 
 from streams.config import loads
-from streams.engine.telemetry import Line, collect, counter, gauge, histogram, log, metrics_text, serve_admin
+from streams.engine.telemetry import (
+    Line,
+    Seldom,
+    collect,
+    counter,
+    gauge,
+    histogram,
+    log,
+    metrics_text,
+    serve_admin,
+)
 from tests.line import PIPELINE
 
 
@@ -42,6 +52,21 @@ def test_a_traceback_follows_its_line() -> None:
     text = Line("x", human=True, colours=True).format(record)
     assert "aiohttp: broke\nTraceback" in text
     assert "\x1b[31merror\x1b[0m" in text
+
+
+def test_a_library_says_the_same_once_in_ten_seconds_and_we_always() -> None:
+    seldom = Seldom()
+
+    def passes(name: str, text: str, at: float) -> bool:
+        record = logging.LogRecord(name, logging.ERROR, "", 0, text, ("127.0.0.1",), None)
+        record.created = at
+        return seldom.filter(record)
+
+    assert [passes("aiokafka", "no node %s", at) for at in (100.0, 100.1, 109.9, 110.1)] == [
+        True, False, False, True,
+    ]  # fmt: skip
+    assert passes("aiokafka", "no metadata %s", 100.2)
+    assert [passes("streams", "ended", 100.0) for _ in range(2)] == [True, True]
 
 
 async def test_counts_show_on_the_admin_port_as_prometheus_reads_them() -> None:

@@ -57,5 +57,6 @@ def test_kill_9_of_the_broker_loses_and_doubles_nothing(own_stack: Stack, start:
         sending.wait_for(700)
         local.kill_broker(own_stack.folder)
         local.start_broker(own_stack.folder, say=print)
+    assert len(line.log.read_text().splitlines()) < 1_000, "an outage floods the log"
 
     _nothing_lost_or_doubled(line, sending.counts.accepted, 0)

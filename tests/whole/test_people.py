@@ -9,10 +9,12 @@ from tests.whole.running import Whole, eventually, message
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
+KINDS = ("anonymous", "user", "identify", "both")
+
 
 def test_a_person_has_one_profile_and_all_events_whatever_order_they_come_in(line: Whole) -> None:
     """Anonymous, by user id, by user id and email: every order of these makes the same person."""
-    orders = list(permutations(("anonymous", "user", "identify", "both")))
+    orders = list(permutations(KINDS))
     for step in range(4):
         line.send([_said(order[step], person) for person, order in enumerate(orders)])
         eventually(lambda: line.audit(0)["in_flight"] == 0)
@@ -38,7 +40,7 @@ def _said(kind: str, person: int) -> Message:
     }[kind]
     if kind == "identify":
         return message("identify", person, traits={"email": f"p{person}@shop.io"}, **who)
-    number = person * 10 + len(kind)
+    number = KINDS.index(kind) + person * len(KINDS)
     return message("track", number, event=f"{kind.title()} Seen", properties={}, **who)
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.bench.sender URL EVENTS SENDERS SECONDS``: so many connections, one request at a time each.
+"""``python -m tests.bench.sender URL EVENTS SENDERS SECONDS``: connections with one request at a time each.
 
 Written on bare sockets, so that the load costs less than what it measures. Prints answered, refused, seconds.
 """

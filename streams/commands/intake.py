@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, say, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, say, settings, start_logging
 
 if TYPE_CHECKING:
     from streams.config import Config
@@ -30,12 +31,17 @@ Example: streams import postgresql://reader@db/shop --source web --table custome
 Example: streams import orders.csv --source web --id-column user_id --event "Order Completed"
 --time-column ordered_at --map total=total:number --dry-run | streams dry-run -
 """
+BRIDGE_EXAMPLES = """Example: streams bridge --source web --topic segment-web
+
+Example: streams bridge --source app --topic segment-app --group app-bridge --from latest
+"""
 EVERY_S = 5.0
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("import", epilog=IMPORT_EXAMPLES)(import_command)
+    app.command("bridge", epilog=BRIDGE_EXAMPLES)(bridge)
 
 
 def import_command(
@@ -112,6 +118,41 @@ def import_command(
         say("stopped: the same command with --resume goes on")
         raise
     _tell(counts, as_json)
+
+
+class Begin(StrEnum):
+    """Where a group that has read nothing yet begins."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+def bridge(
+    source: Annotated[str, typer.Option("--source", help="Its messages come in as this source's.")],
+    topic: Annotated[str, typer.Option("--topic", help="Of the same cluster; no prefix is put before it.")],
+    group: Annotated[
+        str | None, typer.Option("--group", help="Consumer group; bridge.SOURCE behind the prefix, if none.")
+    ] = None,
+    begin: Annotated[Begin, typer.Option("--from", help="Where a new group begins.")] = Begin.EARLIEST,
+    config: ConfigFile = FILE,
+) -> None:
+    """Bring in what Segment's Kafka destination writes to a topic, until SIGTERM or Ctrl-C; each record once.
+
+    One JSON message a record; keys and headers don't matter. Broken ones become dead letters. Start it twice
+    and both share the partitions. The topic has to be on the line's own cluster, since only there reading and
+    writing can be one transaction; mirror it from another one.
+    """
+    from streams.gateway.bridge import Crossing, serve
+
+    start_logging("bridge")
+    values = settings(config)
+    if source not in values.sources:
+        raise typer.BadParameter(
+            f"no source {source}; there are {', '.join(values.sources)}", param_hint="--source"
+        )
+    spaces = values.sources[source].spaces
+    name = group or f"{values.prefix}bridge.{source}"
+    serve(values, Crossing(topic, name, source, spaces, begin.value))
 
 
 def _whose(config: "Config", source: str | None, space: str | None) -> tuple[str, tuple[str, ...]]:

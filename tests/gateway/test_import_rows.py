@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow
+import pyarrow as pa
 import pytest
 import sqlalchemy
 from pyarrow import parquet
@@ -46,7 +46,7 @@ def as_jsonl(folder: Path, count: int) -> Path:
 
 
 def as_parquet(folder: Path, count: int) -> Path:
-    table = pyarrow.table({"id": range(count), "at": [datetime(2026, 1, 1, tzinfo=UTC)] * count})
+    table = pa.table({"id": range(count), "at": [datetime(2026, 1, 1, tzinfo=UTC)] * count})
     parquet.write_table(table, folder / "rows.parquet", row_group_size=4)
     return folder / "rows.parquet"
 

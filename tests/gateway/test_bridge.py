@@ -1,0 +1,221 @@
+"""Bridging a topic as Segment's Kafka destination writes it, with a real broker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streams.local import stack as local
+from streams.local.stack import Stack
+from tests.line import Bench, eventually
+
+pytestmark = pytest.mark.stack
+PARTITIONS = 3
+
+
+class Crossings:
+    """A foreign topic beside a line, and bridges between them."""
+
+    def __init__(self, stack: Stack, prefix: str, folder: Path) -> None:
+        self.bench = Bench(stack, prefix, folder)
+        self.topic = f"{prefix}foreign"
+        self.kafka = stack.kafka
+        self.log = folder / "bridge.log"
+        admin = AdminClient({"bootstrap.servers": stack.kafka})
+        for made in admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)]).values():
+            made.result(timeout=10)
+
+    def write(self, values: list[bytes | None]) -> None:
+        producer = Producer({"bootstrap.servers": self.kafka, "linger.ms": 20})
+        for n, value in enumerate(values):
+            producer.produce(self.topic, value, partition=n % PARTITIONS)
+            producer.poll(0)
+        assert producer.flush(30) == 0
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        command = [
+            sys.executable,
+            "-m",
+            "streams",
+            "bridge",
+            "--source",
+            "web",
+            "--topic",
+            self.topic,
+            *words,
+        ]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, "--config", str(self.bench.file)], env=os.environ | self.bench.env, stderr=log
+            )
+
+    @contextmanager
+    def running(self, *words: str) -> "Iterator[subprocess.Popen[bytes]]":
+        child = self.start(*words)
+        try:
+            yield child
+            stopped(child)
+        finally:
+            child.kill()
+            child.wait()
+
+    def event_ids(self) -> list[str]:
+        return [event["event_id"] for event in self.bench.decoded("segment.events", "envelope")]
+
+    def until(self, count: int, timeout_s: float = 60) -> None:
+        eventually(lambda: len(self.bench.read("segment.events")) >= count, timeout_s)
+
+    def says(self, text: str, times: int = 1) -> None:
+        eventually(lambda: self.log.read_text().count(text) >= times)
+
+
+def stopped(child: "subprocess.Popen[bytes]") -> None:
+    """It ends well, within 5 s."""
+    asked = time.monotonic()
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(10) == 0
+    assert time.monotonic() - asked < 5
+
+
+def page(number: int, **more: Any) -> bytes:
+    message = {"type": "page", "messageId": f"m{number}", "userId": f"u{number % 7}", "integrations": {}}
+    return orjson.dumps(message | more)
+
+
+@pytest.fixture
+def crossings(stack: Stack, prefix: str, tmp_path: Path) -> Crossings:
+    return Crossings(stack, prefix, tmp_path)
+
+
+def test_messages_come_in_as_the_sources_own(crossings: Crossings) -> None:
+    crossings.write([page(0), page(1, writeKey="hush")])
+    with crossings.running():
+        crossings.until(2)
+    first, second = sorted(
+        crossings.bench.decoded("segment.events", "envelope"), key=lambda each: str(each["event_id"])
+    )
+    assert (first["source"], first["space"], first["user_id"], first["body"]) == (
+        "web",
+        "acme",
+        "u0",
+        page(0),
+    )
+    assert first["trace_id"] == f"{crossings.topic}/0/0"
+    assert second["body"] == page(1)
+
+
+def test_a_broken_record_costs_one_record(crossings: Crossings) -> None:
+    crossings.write([b"{", page(1), None, b'{"type":"page"}', b"", page(2), b"[1]", b"\xff", page(3)])
+    with crossings.running():
+        crossings.until(3)
+        letters = crossings.bench.decoded("dead.letters", "dead_letter")
+    assert sorted(crossings.event_ids()) == ["m1", "m2", "m3"]
+    assert {letter["stage"] for letter in letters} == {"bridge"}
+    assert {(letter["reason"], letter["bytes"]) for letter in letters} == {
+        ("invalid_json", b"{"),
+        ("invalid_json", b""),
+        ("invalid_json", b"\xff"),
+        ("invalid_message", b'{"type":"page"}'),
+        ("invalid_message", b"[1]"),
+    } | {("invalid_message", b"")}
+    assert any(letter["detail"].startswith(f"{crossings.topic}/0/0: not JSON") for letter in letters)
+
+
+def test_killed_again_and_again_it_loses_nothing_and_writes_nothing_twice(crossings: Crossings) -> None:
+    total = 40_000
+    crossings.write([page(n) for n in range(total)])
+    for wanted in (1, 9_000):
+        child = crossings.start()
+        try:
+            crossings.until(wanted)
+        finally:
+            child.kill()
+            child.wait()
+    crossings.write([page(total + n) for n in range(100)])
+    with crossings.running():
+        crossings.until(total + 100, timeout_s=120)
+    ids = crossings.event_ids()
+    assert len(ids) == total + 100
+    assert set(ids) == {f"m{n}" for n in range(total + 100)}
+
+
+def test_two_share_the_partitions_and_nothing_is_doubled_when_they_come_and_go(crossings: Crossings) -> None:
+    with crossings.running():
+        crossings.write([page(n) for n in range(3_000)])
+        crossings.says("bridge_assigned")
+        second = crossings.start()
+        try:
+            crossings.says("bridge_assigned", times=3)
+            crossings.write([page(n) for n in range(3_000, 9_000)])
+            crossings.until(4_000)
+            stopped(second)
+        finally:
+            second.kill()
+            second.wait()
+        crossings.write([page(n) for n in range(9_000, 10_000)])
+        crossings.until(10_000)
+    ids = crossings.event_ids()
+    assert len(ids) == len(set(ids)) == 10_000
+
+
+def test_latest_is_the_moment_of_the_first_start(crossings: Crossings) -> None:
+    crossings.write([page(n) for n in range(9)])
+    with crossings.running("--from", "latest"):
+        crossings.says("bridge_assigned")
+    crossings.write([page(n) for n in range(9, 12)])
+    with crossings.running("--from", "latest"):
+        crossings.until(3)
+    assert sorted(crossings.event_ids()) == ["m10", "m11", "m9"]
+
+
+def test_what_retention_took_is_never_skipped_silently(crossings: Crossings) -> None:
+    crossings.write([page(n) for n in range(9)])
+    with crossings.running():
+        crossings.until(9)
+    crossings.write([page(n) for n in range(9, 30)])
+    admin = AdminClient({"bootstrap.servers": crossings.kafka})
+    for deleted in admin.delete_records([TopicPartition(crossings.topic, 0, 6)]).values():
+        deleted.result()
+    child = crossings.start()
+    assert child.wait(60) == 2
+    assert "retention took" in crossings.log.read_text()
+
+
+def test_a_topic_that_is_not_there_or_the_lines_own_is_wrong_use(crossings: Crossings) -> None:
+    real = crossings.topic
+    for topic, says in (
+        (real + "-none", "there is no topic"),
+        (crossings.bench.config.prefix + "segment.events", "the line itself"),
+    ):
+        crossings.topic = topic
+        assert crossings.start().wait(60) == 2
+        assert says in crossings.log.read_text()
+
+
+def test_it_waits_for_a_broker_and_ends_in_time_without_one(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    stack = local.up(folder, say=print)
+    try:
+        crossings = Crossings(stack, "b-", tmp_path)
+        crossings.write([page(n) for n in range(10)])
+        with crossings.running():
+            crossings.until(10)
+            local.kill_broker(folder)
+            local.start_broker(folder, say=print)
+            crossings.write([page(n) for n in range(10, 20)])
+            crossings.until(20)
+            local.kill_broker(folder)
+        local.start_broker(folder, say=print)
+        assert sorted(crossings.event_ids()) == sorted(f"m{n}" for n in range(20))
+    finally:
+        local.down(folder)

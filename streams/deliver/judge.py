@@ -24,28 +24,33 @@ LONGEST_BACKOFF_S: Final = 30.0
 LOW: Final = 0.3
 """Below this share of calls that go well the lane has an outage: it is not the rows."""
 HIGH: Final = 0.8
-"""Above this share of first attempts that go well, a row that keeps failing is to blame."""
+"""From this share of others' calls that go well on, a row that keeps failing is to blame."""
 _ROUNDS: Final = 4
 """So often the blamed rows of a call are taken out before it is halved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the lane does. ``every``, ``first``: share of calls that went well of late, all and first attempts.
+    """How the lane does: calls that went well and that got no verdict, and the share of the first of late.
 
     ``tries`` is how many strikes make a row alone a dead letter.
     """
 
     tries: int = 8
-    every: float = 1.0
-    first: float = 1.0
+    share: float = 1.0
     successes: int = 0
+    failures: int = 0
 
-    def after(self, well: bool, first: bool) -> "Standing":
+    def after(self, well: bool) -> "Standing":
         """With one more call."""
-        every = 0.9 * self.every + 0.1 * well
-        share = 0.9 * self.first + 0.1 * well if first or well else self.first
-        return Standing(self.tries, every, share, self.successes + well)
+        share = 0.9 * self.share + 0.1 * well
+        return Standing(self.tries, share, self.successes + well, self.failures + (not well))
+
+    def blames(self, row: Row) -> bool:
+        """Whether others did well since the row first failed: then it is the row, not Klaviyo."""
+        well = self.successes - row.failed_at[0]
+        badly = self.failures - row.failed_at[1] - (row.failures - 1)
+        return well >= 1 and well >= HIGH * (well + badly)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,16 +218,17 @@ def _in_a_row(group: Group, rows: Sequence[Row]) -> Group:
 def _failed(group: Group, verdict: Transient, shown: tuple[int, str], lane: Standing) -> Judged:
     group.failures += 1
     for row in group.rows:
-        if row.failed_at < 0:
-            row.failed_at = lane.successes
+        if not row.failures:
+            row.failed_at = lane.successes, lane.failures
+        row.failures += 1
     wait = min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** min(group.failures, 10))
     if len(group.rows) > 1:
         # in an outage a smaller call would do no better
-        if group.failures >= 2 and lane.every >= LOW:
+        if group.failures >= 2 and lane.share >= LOW:
             return Judged(again=[Again(a.group, wait, doubt=True) for a in halves(group)])
         return Judged(again=[Again(group, wait, doubt=True)])
     row = group.rows[0]
-    if lane.first >= HIGH and lane.successes > row.failed_at:
+    if lane.blames(row):
         row.strikes += 1
         if row.strikes >= lane.tries:
             return Judged([dead(row, Reason.KEEPS_FAILING, verdict.detail, shown)])

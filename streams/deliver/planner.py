@@ -32,7 +32,6 @@ class Call:
     number: int
     at: float
     lasts: float
-    first: bool
     valid_until: float = 0.0
     reply: Reply | None = None
 
@@ -144,6 +143,5 @@ class Planner:
         if right is None:
             plan.wake_at = min(plan.wake_at, budget.next(now))
             return False
-        first = all(row.attempts == 0 for row in group.rows)
-        plan.calls.append(Call(group, request, budget, right[0], right[1], lasts, first))
+        plan.calls.append(Call(group, request, budget, right[0], right[1], lasts))
         return True

@@ -27,8 +27,10 @@ class Row:
     attempts: int = 0
     strikes: int = 0
     """Times it failed alone while its lane succeeded."""
-    failed_at: int = -1
-    """The lane's count of successes when it first failed; -1 if it never did."""
+    failures: int = 0
+    """Calls with it that got no verdict."""
+    failed_at: tuple[int, int] = (0, 0)
+    """The lane's counts of successes and failures when it first failed."""
 
     @property
     def who(self) -> str:

@@ -215,7 +215,7 @@ class Sender:
         if isinstance(reply.verdict, Accepted):
             settled, changes = self._family.accepted(group, reply, settled)
             outbox.changes.update(changes)
-        if isinstance(reply.verdict, Accepted) and self._standing.every < LOW:
+        if isinstance(reply.verdict, Accepted) and self._standing.share < LOW:
             # an outage ends: what waits for its next try waits no longer
             self._planner.ready.extend(self._lane.drain())
         self._stand(call, judged)
@@ -243,7 +243,7 @@ class Sender:
         """What the answer says about the lane and the account."""
         verdict = call.reply.verdict if call.reply else None
         if isinstance(verdict, Accepted | Transient):
-            self._standing = self._standing.after(isinstance(verdict, Accepted), call.first)
+            self._standing = self._standing.after(isinstance(verdict, Accepted))
         if isinstance(verdict, Throttled):
             call.budget.throttled(self._desk.clock(), verdict.retry_after)
         if isinstance(verdict, Accepted):

@@ -21,8 +21,8 @@ async def assert_once(line: Line, sim: Sim, count: int) -> None:
     events = await sim.events()
     assert len(events) == len({(e["profile_id"], e["unique_id"]) for e in events}) == count
     assert len(line.world.last()) == count
+    assert [(letter["reason"], letter["detail"]) for letter in line.world.dead_letters] == []
     assert {outcome for outcome, _ in line.world.last().values()} == {"delivered"}
-    assert not line.world.dead_letters
     assert not [key for key in line.world.store if key.startswith(b"i/")]
 
 

@@ -23,9 +23,9 @@ TIERS = [
 TIER = {room: n for n, tier in enumerate(TIERS) for room in tier}
 
 SHELLS = {
-    "segment": {"client.py"},
+    "segment": {"client.py", "plan_files.py"},
     "klaviyo": {"client.py"},
-    "ledger": {"audit.py", "dead_letters.py", "trace.py", "writer.py"},
+    "ledger": {"audit.py", "dead_letters.py", "redrive.py", "span.py", "trace.py", "writer.py"},
     "dedupe": {"agent.py"},
     "identify": {"agent.py"},
     "route": {"agent.py"},

@@ -20,10 +20,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(config: ConfigFile = FILE, as_json: Json = False) -> None:
-    """Find every error of the file, each with its line and what to write; exit 1 if there is one."""
+    """Find every error of the file and its contracts, each with its line and what to write; exit 1 if any."""
     from streams.config import check as problems_of
 
     problems = problems_of(config, os.environ)
+    if not problems:
+        from streams.segment import plan_files
+
+        problems = plan_files.check(settings(config))
     if as_json:
         put_json({"problems": [asdict(problem) for problem in problems]})
     else:

@@ -138,10 +138,11 @@ def _span(config: "Config", since: str) -> list[Any]:
 
 def _answers(config: "Config", given: list[Any], at: int, source: str | None) -> "list[Line]":
     from streams.commands.dry_run.rehearsal import rehearse, rehearse_records
+    from streams.segment import plan_files
 
     if given and isinstance(given[0], dict):
         return rehearse_records(config, given, at)
-    return rehearse(config, given, at, source)
+    return rehearse(config, given, at, source, plan_files.load(config))
 
 
 def _compare(before: "Iterable[Line]", after: "Iterable[Line]") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from streams.config.contracts import Contracts, Held
 from streams.config.cross_check import cross_check
 from streams.config.model import Account, Config, Source
 from streams.config.overrides import Overridden, override
@@ -137,6 +138,13 @@ def _translate(error: ErrorDetails, source: SourceText) -> Problem:
     return source.problem(place, f"{name}: {error['msg']}", write)
 
 
+_MEMBERS: dict[tuple[type[BaseModel] | None, str | int], type[BaseModel]] = {
+    (Rule, "fields"): FieldMap,
+    (Contracts, "events"): Held,
+}
+"""Model and key → the model of what stands there under names of the user's own."""
+
+
 def _model_at(place: Place) -> type[BaseModel] | None:
     """The model whose keys stand at a path."""
     models: dict[str, type[BaseModel]] = {"accounts": Account, "sources": Source, "rules": Rule}
@@ -149,8 +157,8 @@ def _model_at(place: Place) -> type[BaseModel] | None:
         if model is Config and part in models:
             model, skip = models[str(part)], True
             continue
-        if model is Rule and part == "fields":
-            model, skip = FieldMap, True
+        if (model, part) in _MEMBERS:
+            model, skip = _MEMBERS[model, str(part)], True
             continue
         if model is Patch:
             model, skip = FieldMap, True

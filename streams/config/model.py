@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from streams.config.contracts import Contracts
 from streams.config.rule import Rule
 from streams.config.secret import Secret, Secrets
 from streams.config.sections import (
@@ -16,6 +17,7 @@ from streams.config.sections import (
     Gateway,
     Identity,
     Kafka,
+    Lists,
     Registry,
     Section,
     Url,
@@ -88,7 +90,9 @@ class Config(Section):
     dedupe: Dedupe = Dedupe()
     engagement: Engagement = Engagement()
     gateway: Gateway = Gateway()
+    contracts: Contracts = Contracts()
     deliver: Deliver = Deliver()
+    lists: Lists = Lists()
 
     @model_validator(mode="before")
     @classmethod

@@ -135,6 +135,15 @@ class Gateway(Section):
     """How old a signed Klaviyo webhook may be."""
 
 
+class Lists(Section):
+    """How lists at Klaviyo are treated."""
+
+    create: bool = False
+    """Make a list that a rule names and Klaviyo does not have; else such an operation is a dead letter."""
+    guard_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Above this share of a list, and 100 profiles, taken off it within an hour the lane pauses and asks."""
+
+
 class Deliver(Section):
     """How calls to Klaviyo and Segment are made."""
 

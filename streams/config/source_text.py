@@ -8,7 +8,7 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from streams.config.problems import Problem, nearest
@@ -102,6 +102,8 @@ def _plain(node: Any, path: Path, source: SourceText, environ: Mapping[str, str]
         return {key: _plain(value, (*path, key), source, environ) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         return [_plain(value, (*path, index), source, environ) for index, value in enumerate(node)]
+    if isinstance(node, TaggedScalar):
+        node = str(node.value)
     if isinstance(node, str):
         return _fill(str(node), path, source, environ)
     if isinstance(node, date):

@@ -22,6 +22,7 @@ from streams.gateway.metrics import Metrics
 from streams.gateway.publish import Records
 from streams.gateway.reading import read
 from streams.gateway.records import Encoders, Outgoing
+from streams.segment.tracking_plan import TrackingPlan
 
 KLAVIYO_BODY = 16 * 1024 * 1024
 """Klaviyo decides how large its webhooks are: up to 1,000 items."""
@@ -58,7 +59,15 @@ class Gateway:
     """Routes, refuses, accepts."""
 
     def __init__(
-        self, doors: Doors, limits: Limits, *, partitions: int, sink: Sink, state: State, metrics: Metrics
+        self,
+        doors: Doors,
+        limits: Limits,
+        *,
+        partitions: int,
+        sink: Sink,
+        state: State,
+        metrics: Metrics,
+        plan: TrackingPlan | None = None,
     ) -> None:
         self._doors = doors
         self._limits = limits
@@ -66,6 +75,7 @@ class Gateway:
         self._sink = sink
         self._state = state
         self._metrics = metrics
+        self._plan = plan
         self._boot = secrets.token_hex(6)
         self._numbers = count(1)
         self._routes: dict[str, Callable[[web.BaseRequest, str], Awaitable[None]]] = {
@@ -146,7 +156,8 @@ class Gateway:
     async def _accept(self, pieces: list[Piece], door: SourceDoor) -> None:
         if self._state.encoders is None:
             raise Away("the gateway waits for the schema registry")
-        arrival = Arrival(door.name, door.spaces, _now_ms(), self._trace(), self._limits.max_event_bytes)
+        bytes_ = self._limits.max_event_bytes
+        arrival = Arrival(door.name, door.spaces, _now_ms(), self._trace(), bytes_, self._plan)
         out = records.of_segment(pieces, arrival, self._state.encoders, self._partitions)
         await self._keep(out, door.name)
 

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from streams.gateway.times import epoch_ms
 from streams.ledger.reasons import Reason
 from streams.segment.envelope import Envelope, event_uid, typed_identifier
+from streams.segment.tracking_plan import TrackingPlan
 
 TYPES = frozenset({"track", "identify", "page", "screen", "group", "alias"})
 LONGEST_ID = 255
@@ -37,6 +38,8 @@ class Arrival:
     accepted_at: int
     trace_id: str
     max_event_bytes: int
+    plan: TrackingPlan | None = None
+    """What tracks are held to; None = nothing."""
 
 
 class _Facts(TypedDict):
@@ -76,6 +79,10 @@ def read(message: object, body: bytes, content: bytes, arrival: Arrival) -> Read
         return Refusal(Reason.TOO_LARGE, "; ".join((size, *wrong)), message_id or "")
     if wrong or identifier is None:
         return Refusal(Reason.INVALID_MESSAGE, "; ".join(wrong), message_id or "")
+    if arrival.plan is not None and facts["type"] == "track":
+        broken = arrival.plan.refusal(facts["name"], message)
+        if broken is not None:
+            return Refusal(Reason.CONTRACT, broken, message_id or "")
     time = _time(message, arrival.accepted_at)
     made: Read = []
     for space in arrival.spaces:

@@ -22,6 +22,7 @@ from streams.gateway.connection import Server
 from streams.gateway.metrics import Metrics
 from streams.gateway.publish import Publisher
 from streams.gateway.records import DEAD_LETTERS, ENGAGEMENT, EVENTS, Encoders
+from streams.segment import plan_files
 
 T = TypeVar("T")
 Ready = Callable[[dict[str, str]], None]
@@ -40,6 +41,7 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
         reuse_port: share the public port with other gateway processes.
 
     Raises:
+        ConfigError: a contract can't be used.
         Misconfigured: a schema is not registered, or a space has no slot.
         OSError: a port is taken.
     """
@@ -47,11 +49,18 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
     publisher = Publisher(
         config.kafka.client(), partial(full, config.prefix), config.gateway.max_in_flight_bytes
     )
-    state, metrics, limits = State(), Metrics(), config.gateway
+    plan = plan_files.load(config)
+    state, metrics, limits = State(), Metrics(plan.warned), config.gateway
     ways = doors.from_config(config)
     gateway = Gateway(
-        ways, limits, partitions=config.partitions, sink=publisher, state=state, metrics=metrics
-    )  # fmt: skip
+        ways,
+        limits,
+        partitions=config.partitions,
+        sink=publisher,
+        state=state,
+        metrics=metrics,
+        plan=None if plan.idle else plan,
+    )
     server = Server(
         gateway.handle, header_timeout_s=limits.header_timeout_s, idle_timeout_s=limits.idle_timeout_s
     )

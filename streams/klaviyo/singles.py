@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 import orjson
 
@@ -16,7 +15,7 @@ NEEDS: Final[Mapping[str, str]] = {"email": "email", "sms": "phone_number", "wha
 def list_member(kind: str, list_: str, klaviyo_id: str) -> Request:
     """Add or remove one member; consent stays as it is."""
     method = "POST" if kind == "list_add" else "DELETE"
-    path = f"/api/lists/{quote(list_, safe='$:')}/relationships/profiles"
+    path = f"/api/lists/{_quoted(list_)}/relationships/profiles"
     return _request(method, path, {"data": [{"type": "profile", "id": klaviyo_id}]}, "list/members")
 
 
@@ -77,6 +76,12 @@ def erase(who: Mapping[str, str]) -> Request:
     profile = {"data": {"type": "profile", "attributes": {name: who[name]}}}
     data = {"type": "data-privacy-deletion-job", "attributes": {"profile": profile}}
     return _request("POST", "/api/data-privacy-deletion-jobs", {"data": data}, "erase")
+
+
+def _quoted(text: str) -> str:
+    return "".join(
+        chr(b) if (chr(b).isalnum() and b < 128) or b in b"-._~" else f"%{b:02X}" for b in text.encode()
+    )
 
 
 def _profiles(

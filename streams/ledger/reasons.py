@@ -24,10 +24,13 @@ class Reason(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_MESSAGE = "invalid_message"
     TOO_LARGE = "too_large"
+    CONTRACT = "contract"
     # dedupe
     SEEN_BEFORE = "seen_before"
     # any stage
     UNREADABLE = "unreadable"
+    REDRIVEN = "redriven"
+    """Its dead letter went back into the line as a record of its own."""
     # identify
     ANONYMOUS = "anonymous"
     HOLD_EXPIRED = "hold_expired"
@@ -48,6 +51,8 @@ class Reason(StrEnum):
     UNCONFIRMED = "unconfirmed"
     SENT_BEFORE = "sent_before"
     SAME_VALUES = "same_values"
+    SUPERSEDED = "superseded"
+    NOT_MEMBER = "not_member"
     FIELD_IGNORED = "field_ignored"
     REJECTED = "rejected"
     KEEPS_FAILING = "keeps_failing"

@@ -14,9 +14,16 @@ from streams.ledger.reasons import Outcome, Reason
 from streams.route.dry_run import Fate, Line, Steps, dry_run
 from streams.route.rules import compile_rules
 from streams.segment.envelope import Envelope
+from streams.segment.tracking_plan import TrackingPlan
 
 
-def rehearse(config: Config, lines: Iterable[bytes], now: int, source: str | None = None) -> list[Line]:
+def rehearse(
+    config: Config,
+    lines: Iterable[bytes],
+    now: int,
+    source: str | None = None,
+    plan: TrackingPlan | None = None,
+) -> list[Line]:
     """One answer for each line that has a Segment message, in their order, from an empty state.
 
     Args:
@@ -24,6 +31,7 @@ def rehearse(config: Config, lines: Iterable[bytes], now: int, source: str | Non
         lines: JSON, one message each; blank ones are none.
         now: when all of them are accepted, milliseconds since the epoch.
         source: who sent them, by name; None = a source that feeds every space.
+        plan: what tracks are held to.
     """
     arrival = Arrival(
         source or next(iter(config.sources)),
@@ -31,6 +39,7 @@ def rehearse(config: Config, lines: Iterable[bytes], now: int, source: str | Non
         now,
         "dry-run",
         config.gateway.max_event_bytes,
+        plan,
     )
 
     def read(text: bytes) -> tuple[Envelope, ...] | Fate:

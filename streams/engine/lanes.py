@@ -1,18 +1,20 @@
 """The lanes of accounts: which are paused, and how much waits in each."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from streams.config import Config
 from streams.engine.control import Control, now_ms, read_control, write_control
 from streams.engine.positions import Passed, positions
-from streams.engine.reading import Reader
+from streams.engine.reading import Place, Range, Reader, place_of
 from streams.engine.slots import Slots
 from streams.engine.topics import LANES, full, twin
 
 SEGMENT = "segment"
 ALL = (*LANES, SEGMENT)
 """The families of Klaviyo's operations, and the way back to Segment."""
+COUNTED: Final = 10_000
+"""Offsets of which the records are counted one by one; an empty lane shows 0, not its last marker."""
 
 
 def topic(lane: str) -> str:
@@ -43,16 +45,17 @@ def listing(config: Config) -> list[dict[str, Any]]:
         for name in _topics(lane)
     ]
     starts, ends = reader.starts(places), reader.stable(places)
-    passed = {stage: positions(reader, config.prefix, stage) for stage in ("deliver", "feedback")}
+    stages = {stage: positions(reader, config.prefix, stage) for stage in ("deliver", "feedback")}
 
-    def lag(account: str, lane: str) -> int:
+    def passed(account: str, lane: str) -> Iterator[tuple[Place, Passed]]:
         slot = slots.account(account)
-        position = passed["feedback" if lane == SEGMENT else "deliver"].get(slot, {})
-        waiting = 0
+        position = stages["feedback" if lane == SEGMENT else "deliver"].get(slot, {})
         for name in _topics(lane):
             place = (full(config.prefix, name), slot)
-            waiting += position.get(name, Passed(starts[place])).open(ends[place])
-        return waiting
+            yield place, position.get(name, Passed(starts[place]))
+
+    lanes = [(account, lane) for account in config.accounts for lane in ALL]
+    waiting = _waiting(reader, dict(each for lane in lanes for each in passed(*lane)), ends)
 
     def row(account: str, lane: str) -> dict[str, Any]:
         pause = facts.get(("pause", f"{account}/{lane}"))
@@ -61,10 +64,21 @@ def listing(config: Config) -> list[dict[str, Any]]:
             "lane": lane,
             "paused": pause is not None,
             "reason": pause.reason if pause else None,
-            "lag": lag(account, lane),
+            "lag": sum(waiting[place] for place, _ in passed(account, lane)),
         }
 
-    return [row(account, lane) for account in config.accounts for lane in ALL]
+    return [row(*lane) for lane in lanes]
+
+
+def _waiting(reader: Reader, passed: Mapping[Place, Passed], ends: Mapping[Place, int]) -> dict[Place, int]:
+    """How much waits at each place: few are counted, of many the offsets tell, transactions' markers too."""
+    waiting = {place: done.open(ends[place]) for place, done in passed.items()}
+    few = [place for place, done in passed.items() if waiting[place] and ends[place] - done.next <= COUNTED]
+    waiting |= dict.fromkeys(few, 0)
+    for batch in reader.read([Range(*place, passed[place].next, ends[place]) for place in few]):
+        for place, offset in map(place_of, batch):
+            waiting[place] += offset not in passed[place]
+    return waiting
 
 
 def _topics(lane: str) -> tuple[str, str]:

@@ -45,7 +45,7 @@ def test_a_paused_lane_sends_nothing_within_two_seconds_keeps_all_and_goes_on_wh
         sending.wait_for(1_200)
         row = eventually(lambda: (found := line.lanes()["acme/events"])["lag"] > 100 and found)
         assert (row["paused"], row["reason"]) == (True, "wrong metric")
-        assert line.audit(0)["in_flight"] > 50  # the lag counts offsets, transactions' markers among them
+        assert line.audit(0)["in_flight"] > 50  # records: several operations may be of one
         assert _sent(line) == before
         assert line.lanes()["acme/profiles"]["paused"] is False
 

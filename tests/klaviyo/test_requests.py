@@ -65,8 +65,10 @@ def test_a_bulk_body_survives_the_official_model() -> None:
 
 def test_a_profile_import_survives_the_official_model() -> None:
     attributes = {
-        "first_name": "A", "organization": "O", "locale": "en-US", "title": "T", "image": "https://x/y",
-        "location": {"address1": "a", "city": "c", "latitude": 1.5, "timezone": "Europe/Paris", "ip": "1.2.3.4"},
+        "first_name": "A", "organization": "O", "locale": "en-US", "title": "T",
+        "image": "https://x/y",
+        "location": {"address1": "a", "city": "c", "latitude": 1.5, "timezone": "Europe/Paris",
+                     "ip": "1.2.3.4"},
         "properties": {"plan": "pro", "n": 1},
     }  # fmt: skip
     patch = {"append": {"tags": "x"}, "unappend": {"tags": "y"}, "unset": ["old"]}

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from streams.config.model import Account
+from streams.config.sections import Lists as ListSettings
 from streams.deliver import spending
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
 from streams.deliver.family import Family, Unsupported
+from streams.deliver.lists import Lists
 from streams.deliver.profiles import Profiles
 from streams.deliver.sender import LEAVE_S, Sender
 from streams.deliver.spending import Spending
@@ -19,13 +21,16 @@ from streams.engine.telemetry import log
 from streams.klaviyo.budgets import LIMITS
 from streams.klaviyo.client import Client
 
-FAMILIES: tuple[Family, ...] = (
-    Events(),
-    Profiles(),
-    Unsupported("lists"),
-    Unsupported("consent"),
-    Unsupported("admin"),
-)
+
+def families(lists: ListSettings) -> tuple[Family, ...]:
+    """The lanes of one account."""
+    return (
+        Events(),
+        Profiles(),
+        Lists(create=lists.create),
+        Unsupported("consent"),
+        Unsupported("admin"),
+    )
 
 
 class Deliver:
@@ -91,7 +96,7 @@ class Deliver:
         return desk
 
     async def _deliver(self, slot: Slot, desk: Desk) -> None:
-        senders = [Sender(desk, family, slot) for family in FAMILIES]
+        senders = [Sender(desk, family, slot) for family in families(self._context.config.lists)]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
         feeding = asyncio.create_task(self._feed(slot, by_topic))
         running = [asyncio.create_task(sender.run()) for sender in senders]

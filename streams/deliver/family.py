@@ -1,8 +1,8 @@
 """What a family of operations is to its sender, and the families that are not delivered yet."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 
@@ -65,6 +65,44 @@ class Family(Protocol):
         self, group: Group, reply: Reply | None, settled: Sequence[Settled]
     ) -> tuple[list[Settled], dict[bytes, bytes]]:
         """What a success (or, without a reply, nothing to say) means for each row, and what to remember."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Rows in groups, each for one call, no profile in two. ``later`` wait behind those of their profile."""
+
+    parts: list[list[Row]]
+    later: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a question was answered. ``stay``: the group goes on as it is, else its rows are sorted anew."""
+
+    changes: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    ended: Sequence[Settled] = ()
+    stay: bool = False
+
+
+@runtime_checkable
+class Sorting(Family, Protocol):
+    """A family whose rows need different calls, some of them questions before the call itself.
+
+    A question is a request that ``asks``: its success ends no row.
+    """
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """Budgets of all its calls."""
+
+    def sort(self, rows: Sequence[Row], read: Read, now_ms: int) -> Sorted:
+        """All rows taken of some profiles, by what each needs next; what that is, the row remembers."""
+
+    def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
+        """What the answer to a question says."""
+
+    def rejected(self, ends: Sequence[Settled]) -> tuple[list[Settled], Mapping[bytes, bytes | None]]:
+        """What it means that rows were refused, and what to remember."""
 
 
 def payload_of(op: Operation) -> dict[str, Any] | NotSent:

@@ -9,10 +9,10 @@ from typing import Final
 from streams.deliver import grouping
 from streams.deliver.budget import HORIZON_S, Budget
 from streams.deliver.desk import Desk
-from streams.deliver.family import Family, Read
+from streams.deliver.family import Family, Read, Sorting
 from streams.deliver.judge import chain
 from streams.deliver.lane import Lane
-from streams.deliver.row import Group
+from streams.deliver.row import Group, Row
 from streams.klaviyo.replies import Reply
 from streams.klaviyo.requests import BULK_BYTES, BULK_ROWS, ENVELOPE_BYTES, Request
 
@@ -79,9 +79,11 @@ class Planner:
             if choice.how is None:
                 plan.wake_at = min(plan.wake_at, choice.at)
                 break
-            group = self._fresh(choice.how)
-            if not self._start(group, now, plan, read):
-                self.ready.append(group)
+            late = [
+                group for group in self._take(choice.how, read) if not self._start(group, now, plan, read)
+            ]
+            self.ready.extend(late)
+            if late:
                 break
         plan.wake_at = now if len(plan.silent) >= BULK_ROWS else plan.wake_at
         return plan
@@ -100,9 +102,16 @@ class Planner:
         """One row of a stopped lane."""
         plan = Plan()
         budget = self.desk.spending.budget(self.family.single)
-        if self.lane.waiting(now) and budget.next(now) <= now + HORIZON_S:
-            rows = self.lane.take(1, BULK_BYTES, 1)
-            self._start(Group(self.new_id(), rows, bulk=False), now, plan, read)
+        if not self.lane.waiting(now) or budget.next(now) > now + HORIZON_S:
+            return plan
+        if isinstance(self.family, Sorting):
+            # an operation alone would go before the opposite one that waits behind it
+            groups = self._sort(
+                self.family, self.lane.take(BULK_ROWS, BULK_BYTES, BULK_ROWS, profiles=1), read
+            )
+        else:
+            groups = [Group(self.new_id(), self.lane.take(1, BULK_BYTES, 1), bulk=False)]
+        self.ready.extend(group for group in groups if not self._start(group, now, plan, read))
         return plan
 
     def _choose(self, now: float) -> grouping.Choice:
@@ -113,15 +122,18 @@ class Planner:
         bulk_at = spending.budget(family.bulk).next(now) if family.bulk else None
         return grouping.choose(waiting, now, spending.budget(family.single).next(now), bulk_at)
 
-    def _fresh(self, how: str) -> Group:
+    def _take(self, how: str, read: Read) -> list[Group]:
         self._taken += self.desk.backfill_share
         backfill_first = self._taken >= 1
         if backfill_first:
             self._taken -= 1
-        if how == "bulk":
-            size = BULK_BYTES - ENVELOPE_BYTES
+        size = BULK_BYTES - ENVELOPE_BYTES
+        if isinstance(self.family, Sorting):
             rows = self.lane.take(BULK_ROWS, size, BULK_ROWS, backfill_first=backfill_first)
-            return Group(self.new_id(), rows, bulk=len(rows) > 1)
+            return self._sort(self.family, rows, read)
+        if how == "bulk":
+            rows = self.lane.take(BULK_ROWS, size, BULK_ROWS, backfill_first=backfill_first)
+            return [Group(self.new_id(), rows, bulk=len(rows) > 1)]
         each = self.family.each
         rows = self.lane.take(each, BULK_BYTES, each, profiles=1, backfill_first=backfill_first)
         head: Group | None = None
@@ -129,7 +141,12 @@ class Planner:
             head = Group(self.new_id(), part, bulk=False, after=head)
         if head is None:
             raise AssertionError("nothing was waiting")
-        return head
+        return [head]
+
+    def _sort(self, family: Sorting, rows: list[Row], read: Read) -> list[Group]:
+        found = family.sort(rows, read, self.desk.now_ms())
+        self.lane.put_back(found.later)
+        return [Group(self.new_id(), part, bulk=len(part) > 1) for part in found.parts]
 
     def _start(self, group: Group, now: float, plan: Plan, read: Read) -> bool:
         """Reserve a group's call; False if its budget has to wait."""

@@ -10,17 +10,17 @@ from uuid import uuid4
 from streams.deliver import ending, intent
 from streams.deliver.budget import SLICE_S
 from streams.deliver.desk import Desk
-from streams.deliver.family import Family
+from streams.deliver.family import Family, Sorting
 from streams.deliver.intake import Intake, duplicate
 from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
 from streams.deliver.lane import Lane
 from streams.deliver.planner import Call, Plan, Planner
-from streams.deliver.row import Row, Settled
+from streams.deliver.row import Group, Row, Settled
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Record, Slot
 from streams.engine.telemetry import log
 from streams.engine.topics import twin
-from streams.klaviyo.replies import Accepted, RejectedWhole, Stopped, Throttled, Transient
+from streams.klaviyo.replies import Accepted, RejectedWhole, Reply, Stopped, Throttled, Transient
 from streams.ledger.reasons import Outcome, Reason
 
 GATHER_S: Final = 0.02
@@ -164,7 +164,8 @@ class Sender:
             ending.uncover(outbox, self._intake, row.topic, row.offset)
 
     def _spendings(self, outbox: Outbox, now: float) -> None:
-        for name in (self._family.single, self._family.bulk):
+        family = self._family
+        for name in family.budgets if isinstance(family, Sorting) else (family.single, family.bulk):
             if name:
                 outbox.put(*self._desk.spending.form(name, now, self._desk.now_ms()))
 
@@ -209,12 +210,21 @@ class Sender:
         group, reply = call.group, call.reply
         if reply is None:
             return
-        judged = judge(group, call.request, reply, self._standing)
         outbox.delete(intent.key(self._family.name, group.id))
+        if call.request.asks and isinstance(reply.verdict, Accepted):
+            self._learn(outbox, group, reply)
+            return
+        judged = judge(group, call.request, reply, self._standing)
         settled = judged.settled
         if isinstance(reply.verdict, Accepted):
             settled, changes = self._family.accepted(group, reply, settled)
             outbox.changes.update(changes)
+        elif settled and isinstance(self._family, Sorting):
+            refused = settled
+            settled, gone = self._family.rejected(refused)
+            outbox.changes.update(gone)
+            over = {end.row for end in settled}
+            self._lane.put_back([end.row for end in refused if end.row not in over])
         if isinstance(reply.verdict, Accepted) and self._standing.share < LOW:
             # an outage ends: what waits for its next try waits no longer
             self._planner.ready.extend(self._lane.drain())
@@ -225,6 +235,23 @@ class Sender:
             self._again(outbox, again, call)
         self._lane.put_back(judged.dissolved)
         self._end(outbox, settled)
+        self._lane.free(profiles)
+
+    def _learn(self, outbox: Outbox, group: Group, reply: Reply) -> None:
+        """A question was answered: what it was asked for goes on."""
+        if not isinstance(self._family, Sorting):
+            raise TypeError(f"{self._family.name} asks nothing")
+        learned = self._family.learned(group, reply, self._desk.now_ms())
+        outbox.changes.update(learned.changes)
+        over = {end.row for end in learned.ended}
+        profiles = group.profiles()
+        group.rows = [row for row in group.rows if row not in over]
+        if learned.stay and group.rows:
+            profiles -= group.profiles()
+            self._planner.ready.append(group)
+        else:
+            self._lane.put_back(group.rows)
+        self._end(outbox, learned.ended)
         self._lane.free(profiles)
 
     def _again(self, outbox: Outbox, again: Again, call: Call) -> None:
@@ -275,9 +302,9 @@ class Sender:
             self._end(outbox, ends)
             if group.after is not None:
                 self._planner.ready.append(group.after)
-                self._wake.set()
             else:
                 self._lane.free(group.profiles())
+            self._wake.set()
 
     def _end(self, outbox: Outbox, ends: Sequence[Settled]) -> None:
         ending.write(outbox, ends, self._intake)

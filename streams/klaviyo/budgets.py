@@ -34,6 +34,16 @@ _XL = Limit(350, 3500, at_once=350)
 EVENT_SINGLE = "event/single"
 EVENT_BULK = "event/bulk"
 PROFILE_IMPORT = "profile/import"
+PROFILE_GET = "profile/get"
+LIST_CREATE = "list/write"
+LIST_GET = "list/get"
+LIST_SIZE = "list/get/one"
+LIST_ADD = "list/members"
+LIST_REMOVE = "list/members/remove"
+SUBSCRIBE = "subscribe"
+UNSUBSCRIBE = "unsubscribe"
+SUPPRESS = "suppress"
+UNSUPPRESS = "unsuppress"
 
 LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
@@ -42,15 +52,17 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "events/get": _XL,
         "metrics/get": _M,
         PROFILE_IMPORT: _L,
-        "profile/get": _L,
+        PROFILE_GET: _L,
         "profile/bulk": _M,
-        "list/write": _M,
-        "list/get": _L,
-        "list/members": _M,
-        "subscribe": _L,
-        "unsubscribe": _L,
-        "suppress": _L,
-        "unsuppress": _L,
+        LIST_CREATE: _M,
+        LIST_GET: _L,
+        LIST_SIZE: Limit(1, 15),
+        LIST_ADD: _M,
+        LIST_REMOVE: _M,
+        SUBSCRIBE: _L,
+        UNSUBSCRIBE: _L,
+        SUPPRESS: _L,
+        UNSUPPRESS: _L,
         "merge": _M,
         "erase": _S,
     }

@@ -28,10 +28,14 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """2xx. ``ignored``: fields that Klaviyo left out nonetheless; ``klaviyo_id`` comes with profile calls."""
+    """2xx. ``ignored``: fields that Klaviyo left out nonetheless; ``klaviyo_id`` comes with profile calls.
+
+    ``data`` is what a question was answered: resources, or one.
+    """
 
     ignored: tuple[str, ...] = ()
     klaviyo_id: str | None = None
+    data: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,10 @@ def _verdict(status: int, headers: Mapping[str, str], body: bytes, text: str, re
     document = _document(body)
     said = f"HTTP {status}: {_details(document) or text[:200]}".rstrip(": ")
     if 200 <= status < 300:
-        return Accepted(_ignored(headers), _klaviyo_id(document))
+        if request.asks and (document is None or "data" not in document):
+            return Transient(f"{said}: an answer without data")
+        data = document["data"] if request.asks and document else None
+        return Accepted(_ignored(headers), _klaviyo_id(document), data)
     if status in _RESTS or status >= 500:
         wait = _seconds(headers.get("retry-after"))
         return Throttled(max(1.0, wait or 0.0)) if status == 429 else Transient(said)

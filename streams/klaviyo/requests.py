@@ -33,6 +33,8 @@ class Request:
     layout: tuple[tuple[int, ...], ...] = ()
     query: str = ""
     bulk: bool = False
+    asks: bool = False
+    """A question: its answer is read, and ends no row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from streams.deliver.agent import FAMILIES
+from streams.config.sections import Lists as ListSettings
+from streams.deliver.agent import families
 from streams.deliver.desk import Desk
 from streams.deliver.sender import Sender
 from streams.deliver.spending import PREFIX, Spending
 from streams.klaviyo.budgets import LIMITS, Limit
 from streams.klaviyo.client import Client
+from streams.klaviyo.operation import FAMILIES
 from streams.klaviyo.replies import Reply
 from streams.klaviyo.requests import Request
 from streams.simulators.klaviyo.config import SimConfig
@@ -25,6 +27,8 @@ from streams.simulators.klaviyo.server import make_app
 from tests.deliver.fake_slot import FakeSlot, Fuse, Killed, World, codec
 
 KEY = "pk_test"
+FREE = {name: {"burst": 10_000, "steady": 100_000} for name in LIMITS}
+"""The simulator's budgets for tests of what is sent, not of how fast."""
 WIDE = {name: Limit(10_000, 100_000, at_once=10_000) for name in LIMITS}
 
 
@@ -125,14 +129,13 @@ class Line:
     pauses: dict[str, str] = field(default_factory=dict)
     probe_s: float = 0.2
     tries: int = 4
+    lists: ListSettings = field(default_factory=ListSettings)
     slot: FakeSlot | None = None
 
     def put(self, *operations: dict[str, Any], topic: str | None = None, gap: int = 0) -> None:
-        names = {"event": "klaviyo.events", "profile": "klaviyo.profiles"}
         for op in operations:
-            self.world.append(
-                topic or names.get(op["kind"], "klaviyo.lists"), codec("operation").encode(op), gap
-            )
+            name = topic or f"klaviyo.{FAMILIES[op['kind']]}"
+            self.world.append(name, codec("operation").encode(op), gap)
         if self.slot:
             self.slot.arrived()
 
@@ -149,7 +152,7 @@ class Line:
             tries=self.tries, probe_s=self.probe_s,
         )  # fmt: skip
         desk.spending.restore(slot.store.scan(PREFIX), desk.clock(), desk.now_ms())
-        senders = [Sender(desk, family, slot) for family in FAMILIES]  # type: ignore[arg-type]
+        senders = [Sender(desk, family, slot) for family in families(self.lists)]  # type: ignore[arg-type]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
 
         async def feed() -> None:

@@ -1,0 +1,93 @@
+"""What has to be asked before a call: which list a name means, and which profile a person is at Klaviyo."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from streams.deliver.family import Read
+from streams.deliver.row import Row
+from streams.klaviyo import audience
+
+LIST_KEPT_MS: Final = 3_600_000
+"""How long an answer about a list's name counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    """A list at Klaviyo."""
+
+    id: str
+    double_opt_in: bool
+
+
+def list_key(ref: str) -> bytes:
+    """Where it is remembered which list an id or a name means."""
+    return b"l/" + ref.encode()
+
+
+def member_key(list_id: str, profile_id: str) -> bytes:
+    """Where it is remembered who was put on a list, or taken off it, and when."""
+    return b"m/" + list_id.encode() + b"/" + profile_id.encode()
+
+
+def known_list(ref: str, read: Read, now_ms: int) -> KnownList | None:
+    """What an earlier answer said, if it is young enough."""
+    value = read(list_key(ref))
+    if value is None:
+        return None
+    known = orjson.loads(value)
+    if not 0 <= now_ms - known["at"] < LIST_KEPT_MS:
+        return None
+    return KnownList(known["id"], known["double"])
+
+
+def list_form(known: KnownList, now_ms: int) -> bytes:
+    """The form that the state holds."""
+    return orjson.dumps({"id": known.id, "double": known.double_opt_in, "at": now_ms})
+
+
+def lists_in(data: Any) -> list[KnownList]:
+    """The lists that an answer shows."""
+    return [
+        KnownList(found, attributes.get("opt_in_process") == "double_opt_in")
+        for found, attributes in audience.resources(data)
+    ]
+
+
+def member_form(time_ms: int, *, on: bool) -> bytes:
+    """Membership in the form that the state holds."""
+    return orjson.dumps([on, time_ms])
+
+
+def membership(list_id: str, profile_id: str, read: Read) -> tuple[bool, int] | None:
+    """Whether the profile was last put on the list or taken off, and the time of that event (ms)."""
+    value = read(member_key(list_id, profile_id))
+    if value is None:
+        return None
+    on, time_ms = orjson.loads(value)
+    return on, time_ms
+
+
+def by_profile(rows: Iterable[Row]) -> list[list[Row]]:
+    """Rows of each profile, in order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.who, []).append(row)
+    return list(found.values())
+
+
+def paged(rows: Sequence[Row], value: Callable[[Row], str]) -> list[list[Row]]:
+    """Rows in parts that one look-up may name."""
+    parts: list[list[Row]] = []
+    waiting = list(rows)
+    for page in audience.pages(value(row) for row in rows):
+        parts.append(waiting[: len(page)])
+        del waiting[: len(page)]
+    return parts
+
+
+def event_time(row: Row) -> int:
+    """When it happened, ms; a time after acceptance counts as acceptance: else it would win for ever."""
+    return min(row.op["time"], row.op["origin"]["accepted_at"])

@@ -9,13 +9,13 @@ from tests.whole.running import Whole, eventually, message
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
-KINDS = ("anonymous", "user", "identify", "both")
+KINDS = ("anonymous", "user", "identify", "both", "alias")
 
 
 def test_a_person_has_one_profile_and_all_events_whatever_order_they_come_in(line: Whole) -> None:
-    """Anonymous, by user id, by user id and email: every order of these makes the same person."""
+    """Anonymous, by user id, by both, by email, by alias: every order of these makes the same person."""
     orders = list(permutations(KINDS))
-    for step in range(4):
+    for step in range(len(KINDS)):
         line.send([_said(order[step], person) for person, order in enumerate(orders)])
         eventually(lambda: line.audit(0)["in_flight"] == 0)
 
@@ -32,6 +32,8 @@ def test_a_person_has_one_profile_and_all_events_whatever_order_they_come_in(lin
 
 
 def _said(kind: str, person: int) -> Message:
+    if kind == "alias":
+        return message("alias", person, previousId=f"device{person}", userId=f"user{person}")
     who = {
         "anonymous": {"anonymousId": f"device{person}"},
         "user": {"userId": f"user{person}"},

@@ -4,16 +4,9 @@ from typing import Annotated
 
 import typer
 
+from streams.commands import redrive
 from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, say, settings
-
-Reason = Annotated[str | None, typer.Option("--reason", help="Only this reason.")]
-Lane = Annotated[str | None, typer.Option("--lane", help="Only this lane.")]
-AccountName = Annotated[str | None, typer.Option("--account", help="Only this account.")]
-Stage = Annotated[str | None, typer.Option("--stage", help="Only those this stage refused.")]
-Since = Annotated[
-    str | None, typer.Option("--since", help="Only later ones: ISO 8601, or an age such as 2h.")
-]
-Event = Annotated[str | None, typer.Option("--event", help="Only this event id.")]
+from streams.commands.redrive import AccountName, Event, Lane, Reason, Since, Stage, filters_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
         list_dead_letters
     )
     group.command("show", epilog="Example: streams dead-letters show 3-1042")(show)
+    redrive.add_to(group)
     app.add_typer(group, name="dead-letters")
 
 
@@ -61,22 +55,14 @@ def list_dead_letters(
     as_json: Json = False,
 ) -> None:
     """List dead letters, oldest first in each partition; --json has one a line, bytes in base64."""
-    from datetime import UTC, datetime
-
     from streams.ledger.dead_letters import listing
-    from streams.ledger.letters import Filters, since_ms
 
-    values = settings(config)
-    try:
-        after = since_ms(since, datetime.now(UTC)) if since else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from None
-    letters = listing(values, Filters(reason, lane, account, stage, after, event))
+    letters = listing(settings(config), filters_of(reason, lane, account, stage, since, event))
     if as_json:
         for letter in letters:
             put_json(letter)
     else:
-        put_table(["id", "stage", "account", "lane", "reason", "event_id", "detail"], letters)
+        put_table(["id", "stage", "account", "lane", "reason", "event_id", "status", "detail"], letters)
 
 
 def show(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from random import uniform
 from time import time
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final, NamedTuple, cast
 
 from streams.engine import topics
 from streams.engine.errors import Unreadable
@@ -23,6 +23,18 @@ LANE: Final = "segment"
 STOPPED_PROBE_S: Final = 30.0
 LONGEST_PAUSE_S: Final = 30.0
 FORGOTTEN_A_TICK: Final = 2000
+
+
+class Call(NamedTuple):
+    """One call, and the record that asks for it."""
+
+    operation: Operation
+    value: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of its body."""
+        return len(self.operation["payload"])
 
 
 class Feedback:
@@ -61,42 +73,41 @@ class Feedback:
                 outbox.delete(key)
             return outbox if outbox.changes else None
         last = None
-        for account, operations in self._new(batch, slot, outbox).items():
-            sizes = {id(operation): len(operation["payload"]) for operation in operations}
-            fit = [operation for operation in operations if sizes[id(operation)] <= MAX_CALL_BYTES]
-            for operation in operations:
-                if operation not in fit:
-                    self._refuse(outbox, operation, Reason.TOO_LARGE, f"{sizes[id(operation)]} bytes", None)
-            await self._send(account, fit, slot, outbox)
-            last = operations[-1]["origin"]["accepted_at"]
+        for account, calls in self._new(batch, slot, outbox).items():
+            for call in calls:
+                if call.size > MAX_CALL_BYTES:
+                    self._refuse(outbox, call, Reason.TOO_LARGE, f"{call.size} bytes", None)
+            await self._send(account, [call for call in calls if call.size <= MAX_CALL_BYTES], slot, outbox)
+            last = calls[-1].operation["origin"]["accepted_at"]
         if slot.revoked.is_set():
             return None
         outbox.position(batch.topic, batch.records[-1].offset + 1, last)
         return outbox
 
-    def _new(self, batch: Batch, slot: Slot, outbox: Outbox) -> dict[str, list[Operation]]:
-        """The batch's operations that Segment does not have, by account, in order."""
-        read: list[Operation] = []
+    def _new(self, batch: Batch, slot: Slot, outbox: Outbox) -> dict[str, list[Call]]:
+        """The batch's calls that Segment does not have, by account, in order."""
+        read: list[Call] = []
         for record in batch.records:
             try:
-                read.append(cast("Operation", self._operation(record.value)))
+                read.append(Call(cast("Operation", self._operation(record.value)), record.value))
             except Unreadable as why:
                 self._unreadable(outbox, batch.topic, record, slot, why)
-        sent = slot.store.get_many([sent_key(operation["op_id"]) for operation in read])
-        new: dict[str, list[Operation]] = {}
+        sent = slot.store.get_many([sent_key(call.operation["op_id"]) for call in read])
+        new: dict[str, list[Call]] = {}
         seen: set[str] = set()
-        for operation, mark in zip(read, sent, strict=True):
+        for call, mark in zip(read, sent, strict=True):
+            operation = call.operation
             if mark is not None or operation["op_id"] in seen:
                 self._say(outbox, operation, Outcome.DUPLICATE, Reason.SENT_BEFORE)
             else:
-                new.setdefault(operation["account"], []).append(operation)
+                new.setdefault(operation["account"], []).append(call)
             seen.add(operation["op_id"])
         return new
 
-    async def _send(self, account: str, operations: list[Operation], slot: Slot, outbox: Outbox) -> None:
+    async def _send(self, account: str, calls: list[Call], slot: Slot, outbox: Outbox) -> None:
         """Send in order; refused requests are halved until the calls that are refused alone are found."""
-        waiting = [(operations[: len(operations)])] if operations else []
-        for chunk in chunks([operation["payload"] for operation in operations]):
+        waiting = [calls[:]] if calls else []
+        for chunk in chunks([call.operation["payload"] for call in calls]):
             waiting.append(waiting[0][: len(chunk)])
             waiting[0] = waiting[0][len(chunk) :]
         waiting = [part for part in waiting if part]
@@ -106,22 +117,22 @@ class Feedback:
             if reply is None:
                 return
             if reply.verdict == "accepted":
-                for operation in part:
-                    self._say(outbox, operation, Outcome.DELIVERED, Reason.ACCEPTED)
-                    for key, value in remember(operation["op_id"], int(time() * 1000)):
+                for call in part:
+                    self._say(outbox, call.operation, Outcome.DELIVERED, Reason.ACCEPTED)
+                    for key, value in remember(call.operation["op_id"], int(time() * 1000)):
                         outbox.put(key, value)
             elif len(part) > 1:
                 waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
             else:
                 self._refuse(outbox, part[0], Reason.REJECTED, f"Segment answered {reply.status}", reply)
 
-    async def _until_answered(self, account: str, part: Sequence[Operation], slot: Slot) -> Reply | None:
+    async def _until_answered(self, account: str, part: Sequence[Call], slot: Slot) -> Reply | None:
         """Accepted or rejected, however long it takes; None when the slot is revoked before that."""
         side = self._accounts[account].segment
         tries = 0
         while not slot.revoked.is_set():
             if side is not None and self._control.paused(account, LANE) is None:
-                calls = [operation["payload"] for operation in part]
+                calls = [call.operation["payload"] for call in part]
                 reply = await self._client.send(side.url, side.write_key.get_secret_value(), calls)
                 if reply.verdict in ("accepted", "rejected"):
                     return reply
@@ -161,16 +172,15 @@ class Feedback:
             )
         )
 
-    def _refuse(
-        self, outbox: Outbox, operation: Operation, reason: Reason, detail: str, reply: Reply | None
-    ) -> None:
+    def _refuse(self, outbox: Outbox, call: Call, reason: Reason, detail: str, reply: Reply | None) -> None:
+        operation = call.operation
         outbox.dead_letter(
             self._ledger.dead_letter(
                 operation["origin"],
                 operation["event_id"],
                 reason,
                 detail,
-                operation["payload"],
+                call.value,
                 account=operation["account"],
                 lane=LANE,
                 delivery_id=operation["op_id"],

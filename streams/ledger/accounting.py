@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ _UNKNOWN, _IN_FLIGHT, _DEAD_LETTERED = int(State.UNKNOWN), int(State.IN_FLIGHT),
 _HELD, _DELIVERED, _FILTERED = int(State.HELD), int(State.DELIVERED), int(State.FILTERED)
 _ROUTED, _HOLE = int(State.ROUTED), int(State.HOLE)
 _OPEN = (int(State.PRESENT), _HELD)
+_AGAIN = (_UNKNOWN, _DEAD_LETTERED)
+_REDRIVEN = 2
+"""In ``Book.opened``: what waits is sent once more, so an older dead letter says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,9 @@ class Accounts:
         self._books: dict[Place, Book] = {}
         self._deliveries: dict[int, int] = {}  # key → state, and how certain: state + 16 * certainty
         self._dead: dict[int, int] = {}  # key → when the delivery's dead letter was written
-        self._refused: Counter[str] = Counter()  # at the gateway, after a 200
+        self._refused: dict[Place, array[int]] = {}  # at the gateway, after a 200: half, letters' partition
         self._open: set[int] = set()
+        self._redriven: set[int] = set()  # open, too: what is sent once more
         self.latencies = array("f")
 
     def grow(self, line: str, partition: int, low: int, end: int) -> None:
@@ -93,11 +97,16 @@ class Accounts:
         ):
             self.latencies.append(at - origin["accepted_at"])
 
-    def dead_letter(self, letter: Mapping[str, Any]) -> None:
-        """Take in one dead letter (``avro/dead_letter.avsc``); it accounts for its record by itself."""
+    def dead_letter(self, letter: Mapping[str, Any], place: tuple[int, int] = (0, 0)) -> None:
+        """Take in one dead letter (``avro/dead_letter.avsc``); it accounts for its record by itself.
+
+        Args:
+            letter: as decoded.
+            place: its own partition and offset.
+        """
         origin = letter["origin"]
         if origin["offset"] < 0:
-            self._refused[_half(origin["line"])] += 1
+            self._refused.setdefault((_half(origin["line"]), place[0]), array("q")).append(place[1])
             return
         book = self._book(origin)
         if book is None:
@@ -115,15 +124,17 @@ class Accounts:
     def close_all(self) -> None:
         """Forget what was open; tell anew."""
         self._open.clear()
+        self._redriven.clear()
         for book in self._books.values():
             book.close()
 
     def opened(self, origin: Mapping[str, Any], delivery: str | None = None) -> None:
         """A record, or one delivery of it, waits before a stage."""
+        redriven = origin["replay"] is not None
         if delivery is not None:
-            self._open.add(_key(origin, delivery))
+            (self._redriven if redriven else self._open).add(_key(origin, delivery))
         elif (book := self._book(origin)) is not None:
-            book.opened[origin["offset"] - book.low] = 1
+            book.opened[origin["offset"] - book.low] = _REDRIVEN if redriven else 1
 
     def silent(self) -> Iterator[tuple[str, int, int, int]]:
         """Line, partition, start and end of where to look for records that nothing was said of."""
@@ -140,15 +151,22 @@ class Accounts:
         for book in self._books.values():
             book.settle()
 
-    def tally(self, now: int, passed: Mapping[Place, int]) -> Tally:
+    def tally(
+        self,
+        now: int,
+        passed: Mapping[Place, int],
+        redriven: Callable[[tuple[int, int]], bool] = lambda _: False,
+    ) -> Tally:
         """Count.
 
         Args:
             now: milliseconds since the epoch.
             passed: per place, the first stage's next offset: what is not below is in flight.
+            redriven: whether a dead letter, by its partition and offset, entered the line as a record.
         """
         tally = Tally(states={"events": Counter(), "engagement": Counter()})
-        for half, count in self._refused.items():
+        for (half, partition), offsets in self._refused.items():
+            count = sum(not redriven((partition, offset)) for offset in offsets)
             tally.accepted[half] += count
             tally.states[half][State.DEAD_LETTERED] += count
         for place, book in self._books.items():
@@ -179,7 +197,8 @@ class Accounts:
             if state == _ROUTED:
                 yield offset, self._routed(book, offset, certain), "route"
             elif state not in _OPEN:
-                yield offset, state, ""
+                again = state == _DEAD_LETTERED and book.opened[offset - book.low] == _REDRIVEN
+                yield offset, _IN_FLIGHT if again else state, ""
             elif offset in book.refused_in_part:
                 yield offset, _DEAD_LETTERED, ""
             elif book.opened[offset - book.low]:
@@ -202,7 +221,7 @@ class Accounts:
             state = packed & 15
             if state == _DELIVERED:
                 certain[packed >> 4] += 1
-            elif not state and key in self._open:
+            elif (not state and key in self._open) or (state in _AGAIN and key in self._redriven):
                 state = _IN_FLIGHT
             worst = min(worst, state)
         return worst

@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from streams.config import Config
-from streams.engine.control import now_ms
+from streams.engine.control import now_ms, read_control
 from streams.engine.errors import Away
 from streams.engine.positions import Passed, Positions, positions
 from streams.engine.reading import Place, Range, Reader, place_of
@@ -16,6 +16,7 @@ from streams.engine.registry import Registry
 from streams.engine.topics import INPUTS, TOPICS, full, inputs, line, logical
 from streams.ledger.accounting import HOUR_MS, Accounts
 from streams.ledger.letters import document
+from streams.ledger.marks import Marks
 from streams.ledger.report import Report
 from streams.ledger.trace import ENTRIES, FIRSTS, Decode, decoded, traced
 
@@ -45,7 +46,9 @@ class Auditor:
     """Each look reads on where the last one ended."""
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         self._prefix = config.prefix
+        self._marks = Marks()
         self._reader = Reader(config.kafka.client())
         self._registry = Registry.of(config)
         self._accounts = Accounts(config.identity.hold_hours * HOUR_MS)
@@ -55,6 +58,7 @@ class Auditor:
 
     def look(self) -> Report:
         """How it stands now."""
+        self._marks = Marks.of(read_control(self._config).values())
         passed = {stage: positions(self._reader, self._prefix, stage) for stage in INPUTS}
         places = self._reader.places(full(self._prefix, name) for name in TOPICS if TOPICS[name].schema)
         ends = self._reader.ends(places)
@@ -72,7 +76,7 @@ class Auditor:
             for topic, partition in places
             if topic == full(self._prefix, name)
         }
-        tally = self._accounts.tally(now_ms(), first)
+        tally = self._accounts.tally(now_ms(), first, self._marks.redriven)
         return Report(
             tally=tally,
             latencies=self._accounts.latencies,
@@ -103,8 +107,9 @@ class Auditor:
         (_, partition), offset = place_of(message)
         reason = record["reason"].partition(":")[0]
         self._letters[reason] += 1
-        self._samples.setdefault(reason, document(partition, offset, record))
-        self._accounts.dead_letter(record)
+        place = partition, offset
+        self._samples.setdefault(reason, document(*place, record, self._marks.find(place)))
+        self._accounts.dead_letter(record, place)
 
     def _tails(self, passed: dict[str, Positions], starts: dict[Place, int], ends: dict[Place, int]) -> None:
         """What waits before each stage but the first."""

@@ -1,15 +1,17 @@
 """Reading ``dead.letters``."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from streams.config import Config
+from streams.engine.control import read_control
 from streams.engine.errors import Unreadable
 from streams.engine.reading import Range, Reader
 from streams.engine.reading import place_of as message_place
 from streams.engine.registry import Registry
 from streams.engine.topics import full
 from streams.ledger.letters import Filters, document, place_of
+from streams.ledger.marks import Letter, Marks
 
 TOPIC = "dead.letters"
 
@@ -21,30 +23,48 @@ def listing(config: Config, filters: Filters) -> Iterator[dict[str, Any]]:
         Away: Kafka or the registry does not answer.
         Misconfigured: the topic does not exist.
     """
+    marks = Marks.of(read_control(config).values())
     reader = Reader(config.kafka.client())
-    places = reader.places([full(config.prefix, TOPIC)])
-    ends = reader.ends(places)
-    reader.settle(ends)
-    starts = reader.starts(places)
-    ranges = [Range(*place, starts[place], ends[place]) for place in places]
-    for letter in _documents(config, reader, ranges):
+    for (partition, offset), letter in read(config, bounds(config, reader), reader):
         if filters.match(letter):
-            yield letter
+            yield document(partition, offset, letter, marks.find((partition, offset)))
 
 
 def show(config: Config, which: str) -> dict[str, Any] | None:
     """One dead letter by its id; None if there is none. Raises ValueError for what is no id, Away."""
-    partition, offset = place_of(which)
+    wanted = place_of(which)
+    marks = Marks.of(read_control(config).values())
     reader = Reader(config.kafka.client())
-    place = (full(config.prefix, TOPIC), partition)
-    if place not in reader.places([place[0]]):
-        return None
-    if not reader.starts([place])[place] <= offset < reader.stable([place])[place]:
-        return None
-    return next(_documents(config, reader, [Range(*place, offset, offset + 1)]), None)
+    ranges = among([wanted], bounds(config, reader))
+    for (partition, offset), letter in read(config, ranges, reader):
+        return document(partition, offset, letter, marks.find((partition, offset)))
+    return None
 
 
-def _documents(config: Config, reader: Reader, ranges: list[Range]) -> Iterator[dict[str, Any]]:
+def bounds(config: Config, reader: Reader) -> list[Range]:
+    """All of the topic as of now, settled. Raises Away, Misconfigured."""
+    places = reader.places([full(config.prefix, TOPIC)])
+    ends = reader.ends(places)
+    reader.settle(ends)
+    starts = reader.starts(places)
+    return [Range(*place, starts[place], ends[place]) for place in places]
+
+
+def among(letters: Collection[Letter], ranges: list[Range]) -> list[Range]:
+    """The parts of the ranges in which these letters stand."""
+    found = []
+    for each in ranges:
+        own = [o for p, o in letters if p == each.partition and each.start <= o < each.end]
+        if own:
+            found.append(Range(each.topic, each.partition, min(own), max(own) + 1))
+    return found
+
+
+def read(config: Config, ranges: list[Range], reader: Reader) -> Iterator[tuple[Letter, dict[str, Any]]]:
+    """Dead letters as their schema has them, each with its place.
+
+    What can't be read is nothing of ours: whoever wrote it knows what it is.
+    """
     registry = Registry.of(config)
     codec = registry.codec("dead_letter")
     for batch in reader.read(ranges):
@@ -54,5 +74,5 @@ def _documents(config: Config, reader: Reader, ranges: list[Range]) -> Iterator[
             try:
                 letter = codec.decode(message.value() or b"")
             except Unreadable:
-                continue  # nothing of ours: whoever wrote it knows what it is
-            yield document(partition, offset, letter)
+                continue
+            yield (partition, offset), letter

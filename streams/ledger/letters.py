@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from streams.ledger.marks import Mark
+
 _AGE = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -34,8 +36,13 @@ class Filters:
         )
 
 
-def document(partition: int, offset: int, letter: Mapping[str, Any]) -> dict[str, Any]:
-    """A dead letter (``avro/dead_letter.avsc``) in the form of ``dead-letters list --json``."""
+def document(
+    partition: int, offset: int, letter: Mapping[str, Any], mark: Mark | None = None
+) -> dict[str, Any]:
+    """A dead letter (``avro/dead_letter.avsc``) in the form of ``dead-letters list --json``.
+
+    ``status`` is open, redriven or discarded; ``run`` and ``why`` are those of the last one who said so.
+    """
     origin = letter["origin"]
     return {
         "id": f"{partition}-{offset}",
@@ -54,6 +61,9 @@ def document(partition: int, offset: int, letter: Mapping[str, Any]) -> dict[str
         "reply": letter["reply"],
         "trace_id": letter["trace_id"],
         "bytes": b64encode(letter["bytes"]).decode(),
+        "status": mark.status if mark else "open",
+        "run": mark.run if mark else None,
+        "why": mark.why if mark else None,
     }
 
 

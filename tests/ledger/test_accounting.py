@@ -187,3 +187,45 @@ def test_percentiles() -> None:
     assert percentile([], 0.99) == 0
     assert percentile(range(1, 101), 0.5) == 51
     assert percentile([7], 0.99) == 7
+
+
+def test_a_redriven_delivery_waits_again_and_then_counts_by_its_newest_outcome() -> None:
+    made = accounts(1)
+    made.dead_letter(refuses("deliver", 0, at=2_000, account="acme", lane="events", delivery_id="d"))
+    made.outcome(says("route", 0, "routed", deliveries=["d"]))
+    made.outcome(says("deliver", 0, "dead_lettered", "rejected", at=2_000, delivery_id="d"))
+    assert states(made) == {State.DEAD_LETTERED: 1}
+    made.opened(origin(0, replay="r"), "d")
+    assert states(made) == {State.IN_FLIGHT: 1}
+    made.close_all()
+    made.outcome(says("deliver", 0, "delivered", "accepted", at=3_000, delivery_id="d", replay="r"))
+    assert states(made) == {State.DELIVERED: 1}
+
+
+def test_a_redriven_record_waits_again_and_then_counts_by_its_newest_outcome() -> None:
+    made = accounts(1)
+    made.dead_letter(refuses("identify", 0))
+    assert states(made) == {State.DEAD_LETTERED: 1}
+    made.opened(origin(0, replay="r"))
+    assert states(made) == {State.IN_FLIGHT: 1}
+    made.close_all()
+    made.outcome(says("route", 0, "filtered", "no_rule", at=3_000, replay="r"))
+    assert states(made) == {State.FILTERED: 1}
+
+
+def test_a_redrive_that_is_refused_again_counts_as_dead_lettered() -> None:
+    made = accounts(1)
+    made.dead_letter(refuses("deliver", 0, at=2_000, account="acme", lane="events", delivery_id="d"))
+    made.dead_letter(refuses("deliver", 0, at=4_000, account="acme", delivery_id="d", replay="r"))
+    made.outcome(says("route", 0, "routed", deliveries=["d"]))
+    made.outcome(says("deliver", 0, "dead_lettered", "rejected", at=4_000, delivery_id="d", replay="r"))
+    assert states(made) == {State.DEAD_LETTERED: 1}
+
+
+def test_what_the_gateway_refused_counts_as_its_own_record_once_it_was_redriven() -> None:
+    made = accounts(0)
+    made.dead_letter(refuses("gateway", -1, partition=-1), (2, 7))
+    made.dead_letter(refuses("gateway", -1, partition=-1), (2, 8))
+    made.looked({("events", 0): range(0)})
+    assert made.tally(NOW, {("events", 0): 0}).accepted == {"events": 2}
+    assert made.tally(NOW, {("events", 0): 0}, lambda place: place == (2, 7)).accepted == {"events": 1}

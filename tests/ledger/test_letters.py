@@ -9,7 +9,7 @@ from tests.ledger.said import refuses
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FIELDS = [
     "id", "at", "stage", "account", "lane", "reason", "detail", "origin", "event_id", "delivery_id",
-    "attempts", "reply", "trace_id", "bytes",
+    "attempts", "reply", "trace_id", "bytes", "status", "run", "why",
 ]  # fmt: skip
 
 

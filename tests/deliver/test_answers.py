@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from streams.klaviyo.budgets import LIMITS, Limit
 from tests.deliver.line import Line, operation, simulator
 
 ANY = {"path": "/api/*"}
@@ -168,16 +167,17 @@ async def test_unreadable_bytes_are_a_dead_letter_with_these_bytes() -> None:
         assert len(await sim.events()) == 1
 
 
-async def test_backfill_never_goes_before_live_rows() -> None:
-    async with simulator(latency_ms=5) as sim:
-        line = Line(sim.url, limits={name: Limit(50, 50, 0.2, 1.0) for name in LIMITS})
-        line.put(*(operation(n) for n in range(2000, 3500)), topic="klaviyo.events.backfill")
-        line.put(*(operation(n) for n in range(1000)))
+async def test_live_and_backfill_are_both_delivered_each_with_its_position() -> None:
+    async with simulator() as sim:
+        line = Line(sim.url)
+        line.put(*(operation(n) for n in range(2000, 2300)), topic="klaviyo.events.backfill")
+        line.put(*(operation(n) for n in range(300)))
         await line.drain()
-        first = (await sim.requests("bulk"))[0]["body"]["data"]["attributes"]["events-bulk-create"]["data"]
-        numbers = [g["attributes"]["events"]["data"][0]["attributes"]["properties"]["n"] for g in first]
-        assert len(await sim.events()) == 2500
-        assert len(numbers) > 0
+        assert len(await sim.events()) == 600
+        assert {topic: at["next"] for topic, at in line.world.positions.items()} == {
+            "klaviyo.events": 300,
+            "klaviyo.events.backfill": 300,
+        }
 
 
 async def test_an_outage_ends_without_a_dead_letter_even_for_single_rows() -> None:

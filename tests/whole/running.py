@@ -217,11 +217,11 @@ class Whole:
     def order_was_kept(self) -> None:
         """Each profile's events were recorded in the order in which they left route."""
         place = {op["op_id"]: n for n, op in enumerate(self.decoded("klaviyo.events", "operation"))}
-        last: dict[str, int] = {}
+        last: dict[tuple[str, str], int] = {}
         for event in self.events():
-            now = place[event["unique_id"]]
-            assert last.get(event["profile_id"], -1) < now, event
-            last[event["profile_id"]] = now
+            now, who = place[event["unique_id"]], (event["account"], event["profile_id"])
+            assert last.get(who, -1) < now, event
+            last[who] = now
 
     def of_account(self, account: str) -> list[dict[str, Any]]:
         """Events that Klaviyo recorded for one account."""

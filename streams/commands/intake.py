@@ -142,7 +142,8 @@ def bridge(
     and both share the partitions. The topic has to be on the line's own cluster, since only there reading and
     writing can be one transaction; mirror it from another one.
     """
-    from streams.gateway.bridge import Crossing, serve
+    from streams.gateway.bridge import serve
+    from streams.gateway.foreign import Crossing
 
     start_logging("bridge")
     values = settings(config)

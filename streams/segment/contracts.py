@@ -8,6 +8,8 @@ there; what the schema does not name is welcome. A property whose name is no Avr
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+from streams.segment.fitting import Fits, compile_fits
+
 MOST_SHOWN: Final = 20
 """Violations of one event that are told; a list of a thousand broken products says no more."""
 
@@ -51,7 +53,7 @@ class Contracts:
         Raises:
             ContractError: a schema has no event, names one twice, or has a type that contracts don't know.
         """
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, tuple[Fits, Check]] = {}
         self.events: dict[str, Mapping[str, Any]] = {}
         """Event → its schema."""
         for schema in schemas:
@@ -60,18 +62,24 @@ class Contracts:
                 raise ContractError(f'{schema.get("name")}: write "event": the name of the event it is for')
             if event in self._checks:
                 raise ContractError(f"{event}: there are two contracts for it")
-            self._checks[event] = _compile(schema, event)
+            check = _compile(schema, event)
+            self._checks[event] = compile_fits(schema), check
             self.events[event] = schema
 
     def violations(self, message: Mapping[str, Any]) -> list[Violation]:
         """Everything wrong with a track's properties; nothing where there is no contract for its event."""
         event = message.get("event")
-        check = self._checks.get(event) if isinstance(event, str) else None
-        if check is None or message.get("type", "track") != "track":
+        checks = self._checks.get(event) if isinstance(event, str) else None
+        if checks is None or message.get("type", "track") != "track":
+            return []
+        fits, check = checks
+        properties = message.get("properties")
+        if properties is None:
+            properties = {}
+        if fits(properties):
             return []
         wrong: list[Violation] = []
-        properties = message.get("properties")
-        check({} if properties is None else properties, "properties", wrong)
+        check(properties, "properties", wrong)
         return wrong
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from streams.segment.contracts import MOST_SHOWN, ContractError, Contracts
+from streams.segment.contracts import MOST_SHOWN, ContractError, Contracts, Violation, _compile
+from streams.segment.fitting import compile_fits
 from tests.config.test_fql import JSON
 
 FOLDER = Path(__file__).parents[2] / "avro" / "contracts"
@@ -85,3 +87,26 @@ def test_a_schema_that_is_no_contract_says_why(schemas: list[dict[str, Any]], sa
 @given(JSON)
 def test_no_message_raises(properties: Any) -> None:
     CONTRACTS.violations({"type": "track", "event": "Order Completed", "properties": properties})
+
+
+FIELDS = [
+    {"name": "a", "type": ["null", "string"], "default": None},
+    {"name": "b", "type": "int"},
+    {"name": "c", "type": ["double", {"type": "array", "items": "long"}], "default": 0},
+    {"name": "d", "type": {"type": "enum", "name": "E", "symbols": ["", "0"]}, "default": ""},
+    {"name": "e", "type": {"type": "map", "values": ["boolean", "null"]}, "default": {}},
+    {"name": "f", "property": "my-f", "type": {"type": "string"}, "default": ""},
+]
+MIXED = {"type": "record", "name": "M", "event": "M", "fields": FIELDS}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b", "c", "d", "e", "my-f"]), JSON | st.sampled_from([2**31, 0, ""])
+    )
+)
+def test_the_fast_answer_is_the_long_one(properties: Any) -> None:
+    """What fits has no violations, what does not has one."""
+    told: list[Violation] = []
+    _compile(MIXED, "M")(properties, "properties", told)
+    assert compile_fits(MIXED)(properties) == (not told)

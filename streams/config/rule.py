@@ -2,12 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from streams.config.sections import Section
-from streams.config.texts import AlsoText, Fql, Names, Paths, listed
+from streams.config.texts import AlsoText, Fql, Names, Paths, compiled_path, listed
 
 Do = Literal[
     "profile",
@@ -90,6 +97,26 @@ FieldSpec = Annotated[FieldMap | None, BeforeValidator(_field), AlsoShort()]
 Mapped = dict[str, FieldSpec]
 
 
+def _once(text: str) -> str:
+    return text if text == "ever" else compiled_path(text)
+
+
+def _alone(marks: tuple[str, ...]) -> tuple[str, ...]:
+    if "ever" in marks and len(marks) > 1:
+        said = {"said": "ever stands alone: there is nothing it falls back to", "write": "ever"}
+        raise PydanticCustomError("once", "{said}", said)
+    return marks
+
+
+Once = Annotated[
+    tuple[Annotated[str, AfterValidator(_once)], ...],
+    BeforeValidator(listed),
+    AfterValidator(_alone),
+    AlsoText(),
+    Field(min_length=1, examples=["ever"]),
+]
+
+
 class Patch(Section):
     """Changes to a profile's properties that don't replace them."""
 
@@ -111,6 +138,8 @@ class Rule(Section):
     template: Literal["segment.traits", "ecommerce.v2", "track", "none"] | None = None
     key: FieldSpec = None
     """Makes the operation another one than an earlier rule's for the same target."""
+    once: Once | None = None
+    """``ever``: one for a person; a JSONPath (or several): one for each value found, such as an order id."""
     metric: FieldSpec = None
     """The event's name at Klaviyo, instead of the template's."""
     product_metric: str | None = "Ordered Product"

@@ -26,7 +26,8 @@ def _condition(text: str) -> str:
     return text
 
 
-def _path(text: str) -> str:
+def compiled_path(text: str) -> str:
+    """The text, if it is a JSONPath."""
     try:
         compile_path(text)
     except PathError as error:
@@ -44,7 +45,7 @@ class AlsoText:
         return {"anyOf": [{"type": "string"}, handler(schema)]}
 
 
-JsonPath = Annotated[str, AfterValidator(_path), Field(description="A JSONPath (RFC 9535)")]
+JsonPath = Annotated[str, AfterValidator(compiled_path), Field(description="A JSONPath (RFC 9535)")]
 Paths = Annotated[tuple[JsonPath, ...], BeforeValidator(listed), AlsoText()]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed), AlsoText()]
 Fql = Annotated[str, AfterValidator(_condition), Field(description="Segment's filter query language")]

@@ -15,6 +15,7 @@ from streams.ledger.reasons import Reason
 from streams.route.events import EventRule, compile_event, payload
 from streams.route.fields import Getter, compile_field
 from streams.route.formats import text
+from streams.route.once import Once, compile_once, marked
 from streams.route.others import OtherRule, compile_other
 from streams.route.profiles import ProfileRule, compile_profile
 from streams.segment.envelope import Envelope, Origin, Profile
@@ -45,6 +46,7 @@ class CompiledRule:
     key: Getter | None
     do: EventRule | ProfileRule | OtherRule
     kind: str
+    once: Once | None = None
 
 
 @dataclass(slots=True)
@@ -85,6 +87,7 @@ def _compile(rule: Rule) -> CompiledRule:
         key=compile_field(rule.key) if rule.key else None,
         do=do,
         kind=rule.do,
+        once=compile_once(rule.once) if rule.once else None,
     )
 
 
@@ -186,6 +189,11 @@ def _run(
 ) -> tuple[list[Draft], str | None]:
     """The rule's operations for this message, and why some could not be made."""
     key = ""
+    mark = None
+    if rule.once:
+        mark = rule.once(message)
+        if mark is None:
+            return [], "no once: nothing found where the rule looks for it"
     if rule.key:
         found = text(rule.key(message, unmapped))
         if not found:
@@ -193,12 +201,12 @@ def _run(
         key = f"\x1e{found}"
     if isinstance(rule.do, ProfileRule):
         made: Any = rule.do.payload(message, profile, unmapped)
-        return [Draft("profile", "", key, 0, orjson.dumps(made))], None
+        return [_draft("profile", "", key, 0, made, mark)], None
     if isinstance(rule.do, OtherRule):
         answer = rule.do.payload(message, unmapped)
         if isinstance(answer, str):
             return [], answer
-        return [Draft(rule.kind, answer[0], key, 0, orjson.dumps(answer[1]))], None
+        return [_draft(rule.kind, answer[0], key, 0, answer[1], mark)], None
     drafts, refusal = [], None
     seen: Counter[tuple[str, str]] = Counter()
     for event in rule.do.drafts(message, unmapped):
@@ -208,5 +216,14 @@ def _run(
             continue
         occurrence = seen[metric, event.key]
         seen[metric, event.key] += 1
-        drafts.append(Draft("event", metric, event.key + key, occurrence, orjson.dumps(payload(event))))
+        drafts.append(_draft("event", metric, event.key + key, occurrence, payload(event), mark))
     return drafts, refusal
+
+
+def _draft(
+    kind: str, target: str, key: str, occurrence: int, made: dict[str, Any], mark: str | None
+) -> Draft:
+    """With a mark, the payload says under ``once`` what there may be one of."""
+    if mark is not None:
+        made = made | {"once": marked(kind, target, key, occurrence, mark)}
+    return Draft(kind, target, key, occurrence, orjson.dumps(made))

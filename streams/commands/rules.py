@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, put_json, say
+from streams.commands.options import FILE, ConfigFile, Json, put_json, say
 
 if TYPE_CHECKING:
-    from streams.config import Config
+    from streams.commands.dry_run.examples import Example, Result
+    from streams.config import Config, Problem
     from streams.route.dry_run import Line
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 MOST_RECORDS = 100_000
+EXAMPLES = ".rules-test.yaml"
+EXAMPLE_NOW = "2026-01-01T00:00:00Z"
+"""When an example's messages arrive, unless it says: the same at every run."""
 
 Lines = Annotated[
     str | None, typer.Argument(metavar="FILE|-", help="Segment messages, one JSON object a line; - is stdin.")
@@ -39,6 +43,11 @@ Since = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("dry-run", epilog="Example: streams dry-run messages.ndjson --against old.yaml")(dry_run)
+    group = typer.Typer(
+        help="The rules of the file.", epilog="Example: streams rules test", no_args_is_help=True
+    )
+    group.command("test", epilog="Example: streams rules test pipeline.rules-test.yaml --json")(hold_examples)
+    app.add_typer(group, name="rules")
 
 
 def dry_run(
@@ -81,6 +90,78 @@ def dry_run(
         if bad:
             say(f"{bad} of {len(answers)} lines are dead lettered or have something unmapped")
             raise typer.Exit(1)
+
+
+def hold_examples(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...", help="Default: every *.rules-test.yaml beside the configuration."
+        ),
+    ] = None,
+    config: ConfigFile = FILE,
+    as_json: Json = False,
+) -> None:
+    """Hold the rules against the examples kept beside them; exit 1 if one differs.
+
+    Each example has messages and what must become of them, compared as far as it is written.
+    """
+    from streams.commands.dry_run.examples import readable
+    from streams.config import ConfigError
+
+    found = files or sorted(config.parent.glob(f"*{EXAMPLES}"))
+    if not found:
+        raise typer.BadParameter(f"there is no *{EXAMPLES} beside {config}", param_hint="FILE")
+    examples, problems = _examples(found)
+    if problems:
+        raise ConfigError(problems)
+    results = list(_judged(rehearsed(config), examples))
+    bad = sum(1 for result in results if result.differences)
+    if as_json:
+        rows = [result.document() for result in results]
+        put_json({"tests": len(results), "failed": bad, "results": rows})
+    else:
+        typer.echo("\n".join(map(readable, results)))
+        typer.echo(f"{len(results) - bad} of {len(results)} examples are as they should be")
+    if bad:
+        raise typer.Exit(1)
+
+
+def _examples(files: list[Path]) -> "tuple[list[Example], list[Problem]]":
+    from streams.commands.dry_run import examples
+    from streams.config import Problem
+
+    found: list[Example] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(str(file), 0, 0, f"can't be read: {error}", "a file in UTF-8"))
+            continue
+        good, bad = examples.read(text, str(file))
+        found += good
+        problems += bad
+    return found, problems
+
+
+def _judged(config: "Config", examples: "list[Example]") -> "Iterator[Result]":
+    import json
+    from dataclasses import asdict
+
+    from streams.commands.dry_run.examples import judge
+    from streams.commands.dry_run.rehearsal import rehearse
+    from streams.segment import plan_files
+
+    plan = plan_files.load(config)
+    for example in examples:
+        if example.source is not None and example.source not in config.sources:
+            said = f"{example.file}:{example.line}: no source {example.source}"
+            raise typer.BadParameter(f"{said}; there are {', '.join(config.sources)}")
+        lines = [json.dumps(message).encode() for message in example.messages]
+        at = _moment(example.now or EXAMPLE_NOW)
+        answers = rehearse(config, lines, at, example.source, plan)
+        yield judge(example, [asdict(answer) for answer in answers])
 
 
 def rehearsed(file: Path) -> "Config":

@@ -1,6 +1,7 @@
 """CSV and JSON Lines: read line by line with the byte offset known, so that reading goes on anywhere."""
 
 import csv
+import re
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +16,8 @@ HEAD: Final = 65_536
 """Bytes at a file's beginning by which it is known again."""
 _BOM: Final = b"\xef\xbb\xbf"
 _DELIMITERS: Final = ",;\t|"
+_NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
+"""How bytes that can't be decoded are held."""
 
 
 class Lines:
@@ -148,7 +151,8 @@ class CsvFile(TextFile):
                     return
                 if not fields and not problem:
                     continue
-                problem = problem or _misfit(fields, columns)
+                ascii_only = all(map(bytes.isascii, lines.taken))
+                problem = problem or _misfit(fields, columns, ascii_only=ascii_only)
                 if problem and len(lines.taken) > 1:
                     lines.back_to(start + len(lines.taken[0]))
                     parser = self._parser(lines)
@@ -173,11 +177,13 @@ class CsvFile(TextFile):
             return [], f"not CSV: {error}"
 
 
-def _misfit(fields: list[str], columns: tuple[str, ...]) -> str:
+def _misfit(fields: list[str], columns: tuple[str, ...], *, ascii_only: bool) -> str:
     if len(fields) != len(columns):
         return f"it has {len(fields)} fields, the header has {len(columns)}"
+    if ascii_only:
+        return ""
     for column, value in zip(columns, fields, strict=True):
-        if not value.isascii() and any("\udc80" <= character <= "\udcff" for character in value):
+        if _NOT_UTF8.search(value):
             return f"column {column} is not UTF-8"
     return ""
 

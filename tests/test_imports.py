@@ -25,7 +25,7 @@ TIER = {room: n for n, tier in enumerate(TIERS) for room in tier}
 SHELLS = {
     "segment": {"client.py", "plan_files.py"},
     "klaviyo": {"client.py"},
-    "ledger": {"audit.py", "dead_letters.py", "redrive.py", "span.py", "trace.py", "writer.py"},
+    "ledger": {"audit.py", "dead_letters.py", "doctor.py", "redrive.py", "span.py", "trace.py", "writer.py"},
     "dedupe": {"agent.py"},
     "identify": {"agent.py"},
     "route": {"agent.py"},

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, cast
 
-from streams.dedupe.marks import bucket_of, candidates, expired, first_seen, mark
+from streams.dedupe.marks import bucket_of, candidates, expired, first_seen
 from streams.engine import topics
 from streams.engine.codec import bytes_field
 from streams.engine.errors import Unreadable
@@ -30,7 +30,7 @@ class Dedupe:
         self._window_ms = int(context.config.dedupe.window_days * DAY_MS)
         envelope = context.registry.codec("envelope")
         self._lead = envelope.prefix(upto="accepted_at")
-        self._identity = envelope.prefix(upto="trace_id")
+        self._identity = envelope.prefix(upto="event_id")
         self._unique = context.registry.codec("unique")
         self._origin = self._unique.suffix(after="event")
         self._ledger = Ledger(context.registry, self.name)
@@ -58,9 +58,10 @@ class Dedupe:
         uids = [lead["uid"] for _, lead in leads]
         keys = [candidates(bucket, uid) for bucket, uid in zip(buckets, uids, strict=True)]
         found = slot.store.get_many([key for own in keys for key in own])
-        for (record, lead), bucket, new in zip(leads, buckets, first_seen(found, uids, keys), strict=True):
+        line, onward = topics.line(batch.topic), batch.onward("segment.unique")
+        for (record, lead), own, new in zip(leads, keys, first_seen(found, uids, keys), strict=True):
             origin = Origin(
-                line=topics.line(batch.topic),
+                line=line,
                 space=lead["space"],
                 partition=slot.partition,
                 offset=record.offset,
@@ -68,11 +69,9 @@ class Dedupe:
                 replay=None,
             )
             if new:
-                outbox.put(mark(bucket, lead["uid"]), b"")
+                outbox.put(own[-1], b"")
                 value = self._unique.frame + bytes_field(record.value) + self._origin({"origin": origin})
-                outbox.send(
-                    batch.onward("segment.unique"), self._slots.space(lead["space"]), record.key, value
-                )
+                outbox.send(onward, self._slots.space(lead["space"]), record.key, value)
             else:
                 self._duplicate(outbox, record, origin)
         last = leads[-1][1]["accepted_at"] if leads else None

@@ -1,6 +1,7 @@
 """Marks of what was seen, in buckets of time that are dropped whole."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 BUCKETS: Final = 2
@@ -17,9 +18,15 @@ def mark(bucket: int, uid: bytes) -> bytes:
     return b"m" + bucket.to_bytes(4) + uid
 
 
+@lru_cache(maxsize=16)
+def _beginnings(bucket: int) -> list[bytes]:
+    """What the candidates of a bucket begin with: the same for thousands of events."""
+    return [mark(earlier, b"") for earlier in range(max(bucket - BUCKETS, 0), bucket + 1)]
+
+
 def candidates(bucket: int, uid: bytes) -> list[bytes]:
-    """Where a mark of this event may stand."""
-    return [mark(earlier, uid) for earlier in range(max(bucket - BUCKETS, 0), bucket + 1)]
+    """Where a mark of this event may stand; a new one goes to the last of these."""
+    return [beginning + uid for beginning in _beginnings(bucket)]
 
 
 def expired(bucket: int) -> tuple[bytes, bytes]:

@@ -58,7 +58,7 @@ class Identify:
         self._hold_each = identity.hold_each
         self._late_ms = int(identity.late_hours * holds.HOUR_MS)
         self._unique = context.registry.codec("unique")
-        self._identity = context.registry.codec("envelope").prefix(upto="trace_id")
+        self._identity = context.registry.codec("envelope").prefix(upto="time")
         self._engagement = context.registry.codec("engagement").prefix(upto="time")
         self._profile_event = context.registry.codec("profile_event")
         self._ending = self._profile_event.suffix(after="origin")
@@ -103,7 +103,7 @@ class Identify:
         return events[-1][1]["accepted_at"] if events else None
 
     def _read(self, record: Record) -> Identity:
-        """All but the body; the record of ``segment.unique`` stays as it is, to be appended to."""
+        """Who it shows, without the body; ``segment.unique`` stays as it is, to be appended to."""
         if record.value[:5] not in self._unique.frames:
             record.value = self._unique.encode(self._unique.decode(record.value))
         return cast("Identity", self._identity(framed_bytes(record.value)))

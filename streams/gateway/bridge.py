@@ -10,6 +10,7 @@ import secrets
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,18 +37,46 @@ STAGE: Final = "bridge"
 AGAIN_S: Final = 1.0
 TELL_S: Final = 60.0
 STOP_S: Final = 4.0
+STUCK_S: Final = 60.0
+"""A transaction's calls have time-outs of 10 s; beyond this one hangs, and ends only with the process."""
+
+
+class Watch:
+    """Since when the transaction that is open is being written."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    @contextlib.contextmanager
+    def over(self) -> Iterator[None]:
+        """A transaction."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since = None
+
+    @property
+    def late(self) -> bool:
+        """Whether it hangs."""
+        since = self._since
+        return since is not None and time.monotonic() - since > STUCK_S
 
 
 def serve(config: Config, crossing: Crossing) -> None:
-    """Run until SIGTERM or SIGINT; ends within 5 s even where brokers are away. Raises as `run`."""
+    """Run until SIGTERM or SIGINT; ends within 5 s even where brokers are away.
+
+    Raises as `run`, and Away if the library does not come back from a transaction.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     failed: list[Exception] = []
+    watch = Watch()
 
     def work() -> None:
         try:
-            run(config, crossing, stop)
+            run(config, crossing, stop, watch)
         except Exception as error:
             failed.append(error)
 
@@ -56,12 +85,16 @@ def serve(config: Config, crossing: Crossing) -> None:
     worker.start()
     while worker.is_alive() and not stop.is_set():
         worker.join(LOOK_S)
+        if watch.late:
+            raise Away(
+                f"a transaction did not end within {STUCK_S:.0f} s: nothing of it is kept, start again"
+            )
     worker.join(STOP_S)
     if failed:
         raise failed[0]
 
 
-def run(config: Config, crossing: Crossing, stop: threading.Event) -> None:
+def run(config: Config, crossing: Crossing, stop: threading.Event, watch: Watch) -> None:
     """Bridge until told to stop. What is away is waited for.
 
     Raises:
@@ -72,7 +105,7 @@ def run(config: Config, crossing: Crossing, stop: threading.Event) -> None:
         raise Misconfigured(f"{crossing.topic} is a topic of the line itself")
     while not stop.is_set():
         try:
-            with contextlib.closing(Bridge(config, crossing)) as bridge:
+            with contextlib.closing(Bridge(config, crossing, watch)) as bridge:
                 bridge.run(stop)
         except (Again, Away) as why:
             log.warning("bridge_waits", why=why)
@@ -95,8 +128,8 @@ class Counts:
 class Bridge:
     """One member of the group and its producer."""
 
-    def __init__(self, config: Config, crossing: Crossing) -> None:
-        self._config, self._crossing = config, crossing
+    def __init__(self, config: Config, crossing: Crossing, watch: Watch) -> None:
+        self._config, self._crossing, self._watch = config, crossing, watch
         self._registry = Registry.of(config)
         self._registry.ready_sync(EVENTS, DEAD_LETTERS)
         slots = Slots.read(config)
@@ -114,9 +147,12 @@ class Bridge:
                 "linger.ms": 5,
                 "compression.type": "lz4",
                 "queue.buffering.max.messages": 1_000_000,
+                "reconnect.backoff.max.ms": 1_000,
+                "error_cb": self._heard,
             }
         )
         self._counts, self._told = Counts(), time.monotonic()
+        self._lost = False
 
     def run(self, stop: threading.Event) -> None:
         """Cross until told to stop. Raises Again, Away, Misconfigured."""
@@ -126,6 +162,9 @@ class Bridge:
         log.info("bridge_started", topic=self._crossing.topic, group=self._crossing.group)
         while not stop.is_set():
             batch = self._foreign.read()
+            self._producer.poll(0)
+            if self._lost:
+                raise Again("all brokers were away")
             if batch:
                 self._cross(batch)
             if time.monotonic() - self._told > TELL_S:
@@ -136,6 +175,11 @@ class Bridge:
         """Leave the group. What is not committed is nobody's yet."""
         self._producer.purge()
         self._foreign.close()
+
+    def _heard(self, error: KafkaError) -> None:
+        """Such a producer may never end its next send_offsets_to_transaction (librdkafka issue 5456)."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public constant
+            self._lost = True
 
     def _tell(self) -> None:
         self._told = time.monotonic()
@@ -152,7 +196,8 @@ class Bridge:
         now = now_ms()
         refused = sum(not self._admit(entry, message, now) for message in batch)
         try:
-            self._write(entry, behind(batch))
+            with self._watch.over():
+                self._write(entry, behind(batch))
         except KafkaException as raised:
             with contextlib.suppress(KafkaException):  # else it times out by itself
                 self._producer.abort_transaction(2)

@@ -14,7 +14,7 @@ from rich.table import Table
 from streams.local import stack
 from streams.local.fetch import data_folder
 from tests.bench.place import Place, say
-from tests.bench.results import RESULT, Measured, document, write
+from tests.bench.results import RESULT, Measured, document, set_floors, write
 
 BENCHES = ("read", "gateway", "resolve", "route", "deliver", "restore", "e2e")
 
@@ -27,6 +27,7 @@ def main() -> int:
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a row misses its floor")
     parser.add_argument("--turns", type=int, default=3, help="runs of each row, of which the median counts")
+    parser.add_argument("--set-floors", action="store_true", help="take this run's rows as the new measure")
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHES)
     if unknown:
@@ -35,6 +36,9 @@ def main() -> int:
     found = document(measured)
     write(found)
     _table(found["rows"])
+    if options.set_floors:
+        set_floors(measured)
+        return 0
     missed = [row["name"] for row in found["rows"] if row["ok"] is False]
     if missed:
         say(f"below the floor: {', '.join(missed)}")

@@ -29,12 +29,16 @@ def dates(reader: Reader, topic: str) -> list[int]:
     return sorted(message.timestamp()[1] for batch in reader.read(ranges) for message in batch)
 
 
-def pace(reader: Reader, topic: str, expected: int, count: int, writers: Sequence["Popen[Any]"]) -> Pace:
+def pace(
+    reader: Reader, topic: str, expected: int, count: int, writers: Sequence["Popen[Any]"], first: str = ""
+) -> Pace:
     """Wait until a topic holds the expected records.
 
     Args:
         reader: of the broker.
         topic: full name, stamped by the broker.
+        first: of several hops the first one's topic, stamped too: who finishes one hop before he begins
+            the next would look like the last hop alone. The clock starts there.
         expected: committed records when all is done.
         count: inputs that these come from.
         writers: the processes at work, for their cost and to notice their end.
@@ -43,28 +47,31 @@ def pace(reader: Reader, topic: str, expected: int, count: int, writers: Sequenc
         RuntimeError: the records did not come, or too many did.
     """
     deadline = time.monotonic() + PATIENCE_S
-    places = reader.places([topic])
+    first = first or topic
+    places, entries = reader.places([topic]), reader.places([first])
     samples: list[tuple[int, float]] = []
+    seen = -1
     while True:
         if any(writer.poll() is not None for writer in writers):
             raise RuntimeError(f"what writes {topic} has ended")
         stable = sum(reader.stable(places).values())
-        seen = samples[-1][0] if samples else -1
         if stable >= expected and stable == seen and len(found := dates(reader, topic)) >= expected:
             break
         if time.monotonic() > deadline:
             raise RuntimeError(f"{topic} stands at {stable} of {expected} after {PATIENCE_S:.0f} s")
-        if stable > seen:
-            samples.append((stable, sum(cpu_seconds(writer.pid) for writer in writers)))
+        seen = stable
+        begun = sum(reader.stable(entries).values())
+        samples.append((begun, sum(cpu_seconds(writer.pid) for writer in writers)))
         time.sleep(POLL_S)
     if len(found) != expected:
         raise RuntimeError(f"{topic} has {len(found)} records, not {expected}")
-    seconds = max(found[-1] - found[int(expected * SKIPPED)], 1) / 1000
+    begun_at = dates(reader, first)[int(expected * SKIPPED)]
+    seconds = max(found[-1] - begun_at, 1) / 1000
     return Pace(count * (1 - SKIPPED) / seconds, _cost(samples, count))
 
 
 def _cost(samples: Sequence[tuple[int, float]], count: int) -> float:
-    """CPU a record in µs, from the first sample behind the skipped share to the last."""
+    """CPU a record in µs, from the first hop's first sample behind the skipped share to the end."""
     end, spent = samples[-1]
     begin, before = next((sample for sample in samples if sample[0] > end * SKIPPED), samples[0])
     share = (end - begin) / end

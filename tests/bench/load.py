@@ -15,6 +15,7 @@ from streams.segment.envelope import Envelope, event_uid, typed_identifier
 BODY_BYTES: Final = 1_000
 SEED: Final = 20260801
 REPEATED: Final = 0.1
+SECOND_DEVICE: Final = 0.05
 CHUNK: Final = 5_000
 
 Row = tuple[int, bytes, bytes]
@@ -45,7 +46,7 @@ def envelopes(count: int, spaces: int, people: int = 50_000) -> Iterator[Envelop
         shows = chance.random()
         user_id = f"u{who}" if shows < 0.8 else ""
         email = f"person{who}@shop{who % 7}.example" if shows > 0.6 else ""
-        anonymous_id = f"a{who}-{number % 2}"
+        anonymous_id = f"a{who}-{int(chance.random() < SECOND_DEVICE)}"
         space = f"s{who % spaces}"
         body = _body(number, chance)
         identifier = typed_identifier(user_id, anonymous_id, email, None) or ""

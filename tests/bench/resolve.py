@@ -46,21 +46,21 @@ def _both(place: Place, spaces: int, peer: Path | str) -> dict[str, list[Pace]]:
 
 
 def _ours(place: Place, line: Bench) -> Pace:
-    output = line.config.prefix + "profile.events"
-    place.stamp(output)
+    unique, output = (line.config.prefix + name for name in ("segment.unique", "profile.events"))
+    place.stamp(unique, output)
     with ExitStack() as ends:
         workers = []
         for stage in ("identify", "dedupe"):
             workers.append(line.worker(stage))
             ends.callback(stop, workers[-1])
-        return pace(Reader(line.config.kafka.client()), output, FORWARDED, EVENTS, workers)
+        return pace(Reader(line.config.kafka.client()), output, FORWARDED, EVENTS, workers, unique)
 
 
 def _theirs(place: Place, line: Bench, built: Path, spaces: int) -> Pace:
     prefix = line.config.prefix + "peer-"
     unique, output, repeated = (prefix + name for name in ("unique", "profiles", "duplicates"))
     place.topics({unique: spaces, output: PARTITIONS, repeated: PARTITIONS})
-    place.stamp(output)
+    place.stamp(unique, output)
     arguments = [line.config.kafka.bootstrap, prefix + "app", line.config.prefix + "segment.events"]
     with java.running(built, [*arguments, unique, output, repeated, str(line.folder / "peer")]) as child:
-        return pace(Reader(line.config.kafka.client()), output, FORWARDED, EVENTS, [child])
+        return pace(Reader(line.config.kafka.client()), output, FORWARDED, EVENTS, [child], unique)

@@ -166,9 +166,10 @@ class Whole:
         with urlopen(self.ready["klaviyo"] + "/sim/requests?since=0", timeout=20) as reply:
             return [orjson.loads(line) for line in reply.read().splitlines()]
 
-    def fault(self, do: dict[str, Any], **match: Any) -> str:
+    def fault(self, do: dict[str, Any], rate: float | None = None, **match: Any) -> str:
         """Put a fault in force at Klaviyo; its id."""
-        made: str = self.ask("klaviyo", "/sim/faults", {"match": match, "do": do})["id"]
+        asked = {"match": match, "do": do, "rate": rate, "seed": 1}
+        made: str = self.ask("klaviyo", "/sim/faults", asked)["id"]
         return made
 
     def heal(self, fault: str) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from streams.config.model import Account
 from streams.config.sections import Lists as ListSettings
 from streams.deliver import spending
+from streams.deliver.consent import Consent
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
 from streams.deliver.family import Family, Unsupported
@@ -28,7 +29,7 @@ def families(lists: ListSettings) -> tuple[Family, ...]:
         Events(),
         Profiles(),
         Lists(create=lists.create),
-        Unsupported("consent"),
+        Consent(),
         Unsupported("admin"),
     )
 

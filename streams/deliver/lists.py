@@ -6,7 +6,6 @@ from typing import Final, Literal
 
 from streams.deliver import lookups
 from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
-from streams.deliver.judge import dead
 from streams.deliver.profiles import klaviyo_id_key
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience, limits, requests
@@ -171,31 +170,10 @@ class Lists:
         return Learned(changes)
 
     def _about_list(self, group: Group, data: object, now_ms: int) -> Learned:
-        ready: Ready = group.rows[0].ready
-        found = lookups.lists_in(data)
-        if len(found) == 1:
-            self._creators.pop(ready.list, None)
-            return Learned({lookups.list_key(ready.list): lookups.list_form(found[0], now_ms)})
-        if found:
-            ids = ", ".join(known.id for known in found)
-            return self._no_list(
-                group, f"several lists are called {ready.list!r}: write the id of one ({ids})"
-            )
-        if ready.step == "id" and not self.create:
-            return self._no_list(
-                group,
-                f"Klaviyo has no list {ready.list!r}, neither as id nor as name: create it there, "
-                "correct the rule, or set lists.create: true",
-            )
-        after: Step = "id" if ready.step == "name" else "create"
-        for row in group.rows:
-            row.ready.step = row.ready.list_step = after
-            row.ready.named_after = row.attempts
-        return Learned(stay=True)
-
-    @staticmethod
-    def _no_list(group: Group, why: str) -> Learned:
-        return Learned(ended=[dead(row, Reason.REJECTED, why) for row in group.rows])
+        learned = lookups.about_list(group, data, now_ms, create=self.create)
+        if learned.changes:
+            self._creators.pop(group.rows[0].ready.list, None)
+        return learned
 
     def accepted(
         self, group: Group, reply: Reply | None, settled: Sequence[Settled]

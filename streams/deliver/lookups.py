@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import orjson
 
-from streams.deliver.family import Read
-from streams.deliver.row import Row
+from streams.deliver.family import Learned, Read
+from streams.deliver.judge import dead
+from streams.deliver.row import Group, Row
 from streams.klaviyo import audience
+from streams.ledger.reasons import Reason
 
 LIST_KEPT_MS: Final = 3_600_000
 """How long an answer about a list's name counts."""
@@ -54,6 +56,32 @@ def lists_in(data: Any) -> list[KnownList]:
         KnownList(found, attributes.get("opt_in_process") == "double_opt_in")
         for found, attributes in audience.resources(data)
     ]
+
+
+def about_list(group: Group, data: Any, now_ms: int, *, create: bool) -> Learned:
+    """What an answer about a list means for those who need it: asked for by name, then by id, then made."""
+    ready = group.rows[0].ready
+    found = lists_in(data)
+    if len(found) == 1:
+        return Learned({list_key(ready.list): list_form(found[0], now_ms)})
+    if found:
+        ids = ", ".join(known.id for known in found)
+        return _without_list(group, f"several lists are called {ready.list!r}: write the id of one ({ids})")
+    if ready.step == "id" and not create:
+        return _without_list(
+            group,
+            f"Klaviyo has no list {ready.list!r}, neither as id nor as name: create it there, "
+            "correct the rule, or set lists.create: true",
+        )
+    after = "id" if ready.step == "name" else "create"
+    for row in group.rows:
+        row.ready.step = row.ready.list_step = after
+        row.ready.named_after = row.attempts
+    return Learned(stay=True)
+
+
+def _without_list(group: Group, why: str) -> Learned:
+    return Learned(ended=[dead(row, Reason.REJECTED, why) for row in group.rows])
 
 
 def member_form(time_ms: int, *, on: bool) -> bytes:

@@ -150,6 +150,7 @@ class Planner:
 
     def _start(self, group: Group, now: float, plan: Plan, read: Read) -> bool:
         """Reserve a group's call; False if its budget has to wait."""
+        group.at_ms = self.desk.now_ms()
         request = self.family.request(group, read)
         if request is None:
             plan.silent.append(group)

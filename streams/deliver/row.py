@@ -55,6 +55,8 @@ class Group:
     rounds: int = 0
     """Times running that some of its rows were refused."""
     after: "Group | None" = None
+    at_ms: int = 0
+    """When its call was last planned, by the wall clock."""
     request: Any = None
     effects: Any = None
     """What its family will keep in the state once it is accepted."""

@@ -14,6 +14,7 @@ Kind = Literal[
     "unsubscribe",
     "suppress",
     "unsuppress",
+    "observed",
     "merge",
     "erase",
     "segment",
@@ -28,6 +29,7 @@ FAMILIES: dict[str, str] = {
     "unsubscribe": "consent",
     "suppress": "consent",
     "unsuppress": "consent",
+    "observed": "consent",
     "merge": "admin",
     "erase": "admin",
 }
@@ -43,6 +45,8 @@ class Operation(TypedDict):
     - list_add, list_remove: ``{"list": id or name}``
     - subscribe, unsubscribe, suppress: ``{"channels": {"email": ["marketing"], …}, "list"?: id or name,
       "consented_at"?: ISO, "custom_source"?: str}``
+    - observed, what Klaviyo says itself: ``{"channels": {…}, "status": "subscribed", "unsubscribed" or
+      "suppressed", "at": ISO, "list"?: id}``
     - merge: ``{"loser": Profile}``
     - segment: the body of one Segment call
     """

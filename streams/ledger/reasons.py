@@ -53,6 +53,7 @@ class Reason(StrEnum):
     SAME_VALUES = "same_values"
     SUPERSEDED = "superseded"
     NOT_MEMBER = "not_member"
+    OBSERVED = "observed"
     FIELD_IGNORED = "field_ignored"
     REJECTED = "rejected"
     KEEPS_FAILING = "keeps_failing"

@@ -165,6 +165,24 @@ async def test_an_id_that_klaviyo_has_no_more_is_looked_up_again() -> None:
         assert line.world.store[b"k/p2"] != b"01GONE"
 
 
+async def test_an_address_is_looked_up_whatever_it_is_made_of() -> None:
+    odd = ["a+b&c=d@shop.io", "o'neil#1%2B@shop.io", "Ä@shop.io", "A.B@Shop.IO"]
+    async with simulator(budgets=FREE) as sim:
+        await make_list(sim)
+        line = Line(sim.url)
+        ops = [change(n, n) for n in range(len(odd))]
+        for op, email in zip(ops, odd, strict=True):
+            op["profile"] |= {"email": email, "user_id": None}
+        line.put(*ops)
+        await line.drain()
+        line.world.store.clear()
+        line.put(*(op | {"op_id": f"{n}" * 32, "kind": "list_remove"} for n, op in enumerate(ops)))
+        await line.drain()
+        assert await members(sim) == set()
+        assert len(await calls(sim, "POST", "profile-import")) == len(odd)
+        assert not line.world.dead_letters
+
+
 async def test_one_bad_row_costs_one_row() -> None:
     async with simulator(budgets=FREE) as sim:
         await make_list(sim)

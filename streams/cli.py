@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from streams import __version__
-from streams.commands import configuration, doctor, intake, lanes, ledger, line, local, rules, setup
+from streams.commands import (
+    configuration,
+    contracts,
+    doctor,
+    intake,
+    lanes,
+    ledger,
+    line,
+    local,
+    rules,
+    setup,
+)
 from streams.engine.errors import Away, EngineError
 
 NO, WRONG, AWAY = 1, 2, 3
@@ -24,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (local, line, intake, setup, configuration, rules, lanes, ledger, doctor):
+for room in (local, line, intake, setup, configuration, rules, contracts, lanes, ledger, doctor):
     room.add_to(app)
 
 

@@ -73,7 +73,7 @@ def dry_run(
     if (lines is None) == (since is None):
         raise typer.BadParameter("name a FILE, or - for stdin, or write --since 1h")
     if since is None:
-        given: Any = [*_lines(lines or "-")]
+        given: Any = [*lines_of(lines or "-")]
     else:
         given = _span(values, since)
     answers = _answers(values, given, at, source)
@@ -192,7 +192,8 @@ def _moment(now: str | None) -> int:
         raise typer.BadParameter(str(error), param_hint="--now") from None
 
 
-def _lines(name: str) -> Iterator[bytes]:
+def lines_of(name: str) -> Iterator[bytes]:
+    """The lines of a file, or of stdin for ``-``."""
     if name == "-":
         yield from sys.stdin.buffer
         return

@@ -1,7 +1,8 @@
 """Examples kept beside the rules: messages, and what must become of them. Pure.
 
-A file has ``tests``; each has ``messages`` and what to ``expect`` of them, one entry a message, in order. What
-is expected is compared as far as it is written: of an object the keys that are there, of a list every element.
+A file has ``tests``; each has ``messages`` and what to ``expect`` of them, one entry a message, in order.
+What is expected is compared as far as it is written: of an object the keys that are there, of a list every
+element.
 """
 
 from collections.abc import Iterator, Mapping

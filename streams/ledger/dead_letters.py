@@ -14,6 +14,8 @@ from streams.ledger.letters import Filters, document, place_of
 from streams.ledger.marks import Letter, Marks
 
 TOPIC = "dead.letters"
+CLOCKS_MS = 3_600_000
+"""How far the clocks of whoever wrote a letter and of the broker may be apart."""
 
 
 def listing(config: Config, filters: Filters) -> Iterator[dict[str, Any]]:
@@ -25,7 +27,7 @@ def listing(config: Config, filters: Filters) -> Iterator[dict[str, Any]]:
     """
     marks = Marks.of(read_control(config).values())
     reader = Reader(config.kafka.client())
-    for (partition, offset), letter in read(config, bounds(config, reader), reader):
+    for (partition, offset), letter in read(config, bounds(config, reader, filters.since), reader):
         if filters.match(letter):
             yield document(partition, offset, letter, marks.find((partition, offset)))
 
@@ -41,13 +43,18 @@ def show(config: Config, which: str) -> dict[str, Any] | None:
     return None
 
 
-def bounds(config: Config, reader: Reader) -> list[Range]:
-    """All of the topic as of now, settled. Raises Away, Misconfigured."""
+def bounds(config: Config, reader: Reader, since: int | None = None) -> list[Range]:
+    """The topic as of now, settled; without what was surely said before ``since`` (ms).
+
+    Raises:
+        Away: Kafka does not answer.
+        Misconfigured: the topic does not exist.
+    """
     places = reader.places([full(config.prefix, TOPIC)])
     ends = reader.ends(places)
     reader.settle(ends)
-    starts = reader.starts(places)
-    return [Range(*place, starts[place], ends[place]) for place in places]
+    starts = reader.starts(places) if since is None else reader.since(places, since - CLOCKS_MS)
+    return [Range(*place, min(starts[place], ends[place]), ends[place]) for place in places]
 
 
 def among(letters: Collection[Letter], ranges: list[Range]) -> list[Range]:

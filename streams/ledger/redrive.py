@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Final
 
 from streams.config import Config
@@ -29,8 +28,9 @@ from streams.ledger.outcomes import outcome
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.reentry import STAGES, WRITTEN, Line, Reentry, Stays, reentry
 
-CHUNK: Final = 500
-"""Letters a transaction: with bodies of the largest size it still fits its time-out."""
+CHUNK: Final = 1_000
+CHUNK_BYTES: Final = 8_000_000
+"""Letters a transaction, and bytes of theirs: it must fit its time-out on a slow broker, too."""
 SHOWN: Final = 1_000
 """Letters that stay are told one by one up to here, beyond it only counted."""
 Readmit = Callable[[Mapping[str, Any], Line], Reentry | Stays]
@@ -101,6 +101,7 @@ class _Job:
         self._line: Line
         self._marks: Marks
         self._stale: list[Key] = []
+        self._sent: set[int] = set()
 
     def work(self, watch: Watch, transactions: Transactions | None) -> Counts:
         """All chunks; without transactions nothing is written."""
@@ -109,13 +110,12 @@ class _Job:
         self._line = Line(self._config, Slots.of(facts.values()), self._registry.codec)
         reader = Reader(self._config.kafka.client())
         everything = bounds(self._config, reader)
-        named = self._plan.letters
-        ranges = everything if named is None else among(named, everything)
+        named, since = self._plan.letters, self._plan.filters.since
+        ranges = bounds(self._config, reader, since) if named is None else among(named, everything)
         total, done = sum(each.end - each.start for each in ranges), 0
         self._stale = self._marks.stale({each.partition: each.start for each in everything})
         unseen = set(named or ())
-        stream = read(self._config, ranges, reader)
-        while chunk := list(islice(stream, CHUNK)):
+        for chunk in _chunks(read(self._config, ranges, reader)):
             done += len(chunk)
             unseen.difference_update(place for place, _ in chunk)
             records = self._records(
@@ -150,15 +150,32 @@ class _Job:
                 if isinstance(made, Stays):
                     self._stays(place, made)
                     continue
+                settled.append(place)
+                if not self._first(letter):
+                    continue
                 topics.setdefault(made.topic, []).append((made.partition, made.key, made.value))
                 self._counts.topics[made.topic] = self._counts.topics.get(made.topic, 0) + 1
                 if made.anew and letter["origin"]["offset"] >= 0:
                     topics.setdefault(OUTCOMES, []).append(self._replaced(letter))
-            settled.append(place)
+            else:
+                settled.append(place)
         if not settled:
             return []
         self._counts.done += len(settled)
         return [(full(self._config.prefix, name), batch) for name, batch in self._with_marks(topics, settled)]
+
+    def _first(self, letter: Mapping[str, Any]) -> bool:
+        """Whether no other letter of the run sends the same: a record refused for each of its accounts has
+        a letter for each, and one that was refused again after a redrive has two.
+        """
+        origin = letter["origin"]
+        if origin["offset"] < 0:
+            return True
+        place = origin["line"], origin["partition"], origin["offset"]
+        same = hash((letter["stage"], *place, letter["delivery_id"]))
+        first = same not in self._sent
+        self._sent.add(same)
+        return first
 
     def _made(self, letter: Mapping[str, Any]) -> Reentry | Stays:
         if letter["stage"] in STAGES:
@@ -193,3 +210,19 @@ class _Job:
         self._stale = []
         facts = self._marking.add(settled, now_ms()).items()
         yield CONTROL, [*gone, *((0, key_bytes(*key), encode(asdict(fact))) for key, fact in facts)]
+
+
+def _chunks(
+    letters: Iterator[tuple[Letter, dict[str, Any]]],
+) -> Iterator[list[tuple[Letter, dict[str, Any]]]]:
+    """Letters that go in one transaction."""
+    chunk: list[tuple[Letter, dict[str, Any]]] = []
+    size = 0
+    for each in letters:
+        chunk.append(each)
+        size += len(each[1]["bytes"])
+        if len(chunk) >= CHUNK or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

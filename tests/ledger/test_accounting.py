@@ -229,3 +229,10 @@ def test_what_the_gateway_refused_counts_as_its_own_record_once_it_was_redriven(
     made.looked({("events", 0): range(0)})
     assert made.tally(NOW, {("events", 0): 0}).accepted == {"events": 2}
     assert made.tally(NOW, {("events", 0): 0}, lambda place: place == (2, 7)).accepted == {"events": 1}
+
+
+def test_a_refused_record_that_entered_anew_counts_as_the_duplicate_of_that() -> None:
+    made = accounts(1)
+    made.dead_letter(refuses("dedupe", 0))
+    made.outcome(says("dedupe", 0, "duplicate", "redriven", at=3_000, replay="r"))
+    assert states(made) == {State.DUPLICATE: 1}

@@ -101,6 +101,16 @@ def test_a_discarded_letter_stays_and_is_taken_only_when_asked_again(line: Line,
     assert statuses(line) == ["open", "open", "redriven"]
 
 
+def test_a_record_refused_for_several_accounts_goes_back_once(line: Line, bench: Bench) -> None:
+    _, _, event = line.profile_event(0)
+    refused = [refuses("route", 0, account=name, at=now_ms()) for name in ("acme", "other")]
+    line.transaction(*(letter(line, each, event) for each in refused))
+    found = work(line, Plan("redrive", Filters(stage="route", since=now_ms() - 60_000)))
+    assert (found.chosen, found.done, found.topics) == (2, 2, {"profile.events.backfill": 1})
+    assert len(bench.read("profile.events.backfill")) == 1
+    assert statuses(line) == ["open", "open", "open", "redriven", "redriven"]
+
+
 def test_the_command_tells_what_it_did_by_its_exit_code(line: Line, bench: Bench) -> None:
     def command(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(

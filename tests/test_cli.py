@@ -21,6 +21,7 @@ COMMANDS = [
     "dev", "demo", "gateway", "worker", "simulate", "init", "audit", "stack up", "stack down", "stack status",
     "topics apply", "topics list", "schemas check", "schemas register", "config check", "config show",
     "config schema", "lanes list", "lanes pause", "lanes resume", "dead-letters list", "dead-letters show",
+    "dry-run", "rules test", "contracts report", "contracts learn", "contracts page",
 ]  # fmt: skip
 LISTS = [
     "topics list",
@@ -30,6 +31,8 @@ LISTS = [
     "dead-letters list",
     "audit",
     "stack status",
+    "rules test",
+    "contracts report",
 ]
 NOBODY = "127.0.0.1:1"
 

@@ -1,19 +1,21 @@
 """``streams gateway`` and ``worker``: the processes of the line."""
 
-import os
-import signal
 import sys
-import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, put_ready, settings, start_logging
-
-PARENT = "STREAMS_PARENT_PIPE"
-"""Number of the pipe that closes when the parent ends, however it ends."""
+from streams.commands.options import (
+    FILE,
+    PARENT,
+    ConfigFile,
+    end_with_parent,
+    put_ready,
+    settings,
+    start_logging,
+)
 
 
 class StageName(StrEnum):
@@ -43,7 +45,7 @@ def gateway(
 
     start_logging("gateway")
     values = settings(config)
-    _end_with_parent()
+    end_with_parent()
     uvloop.run(server.run(values, ready=put_ready, reuse_port=reuse_port))
 
 
@@ -55,7 +57,7 @@ def worker(
     named = stages or list(StageName)
     values = settings(config)
     start_logging(named[0] if len(named) == 1 else "worker")
-    _end_with_parent()
+    end_with_parent()
     if len(named) > 1:
         from streams.engine.supervisor import supervise
 
@@ -72,17 +74,3 @@ def worker(
 
 def _command(stage: StageName, config: Path) -> list[str]:
     return [sys.executable, "-m", "streams", "worker", stage.value, "--config", str(config)]
-
-
-def _end_with_parent() -> None:
-    """If a parent gave us a pipe, end when it closes: the kernel closes it at kill -9, too."""
-    number = os.environ.pop(PARENT, None)
-    if number is None:
-        return
-
-    def wait(pipe: int) -> None:
-        while os.read(pipe, 1):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, args=(int(number),), name="parent", daemon=True).start()

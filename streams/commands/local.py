@@ -2,11 +2,20 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, put_ready, say, start_logging
+from streams.commands.options import (
+    FILE,
+    ConfigFile,
+    Json,
+    end_with_parent,
+    put_json,
+    put_ready,
+    say,
+    start_logging,
+)
 
 
 class Simulator(StrEnum):
@@ -63,21 +72,30 @@ def demo(
 def simulate(
     who: Annotated[Simulator, typer.Argument(help="Whom to play.")],
     port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 0,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="What PUT /sim/config would set, a JSON file.")
+    ] = None,
 ) -> None:
     """Play Klaviyo or Segment on 127.0.0.1 until Ctrl-C; prints READY and the URL."""
-    if who is Simulator.KLAVIYO:
-        from streams.simulators.klaviyo import server as klaviyo
-
-        serve: Any = klaviyo.serve
-    else:
-        from streams.simulators.segment import server as segment
-
-        serve = segment.serve
-
-    start_logging(who)
     import asyncio
 
-    asyncio.run(serve(port=port, ready=lambda url: put_ready({who.value: url})))
+    start_logging(who)
+    end_with_parent()
+    text = settings_file.read_text() if settings_file else "{}"
+
+    def ready(url: str) -> None:
+        put_ready({who.value: url})
+
+    if who is Simulator.KLAVIYO:
+        from streams.simulators.klaviyo import server as klaviyo
+        from streams.simulators.klaviyo.config import SimConfig
+
+        asyncio.run(klaviyo.serve(port, SimConfig.model_validate_json(text), ready))
+    else:
+        from streams.simulators.segment import server as segment
+        from streams.simulators.segment.config import SegmentConfig
+
+        asyncio.run(segment.serve(port, SegmentConfig.model_validate_json(text), ready))
 
 
 def up(as_json: Json = False) -> None:

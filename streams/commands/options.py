@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from streams.config import Config
 
 FILE = Path("pipeline.yaml")
+PARENT = "STREAMS_PARENT_PIPE"
+"""Number of the pipe that closes when the parent ends, however it ends."""
 ConfigFile = Annotated[Path, typer.Option("--config", help="The pipeline's file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -67,3 +71,17 @@ def answer(problems: Sequence[str], well: str, as_json: bool) -> None:
         typer.echo("\n".join(problems) or well)
     if problems:
         raise typer.Exit(1)
+
+
+def end_with_parent() -> None:
+    """If a parent gave us a pipe, end when it closes: the kernel closes it at kill -9, too."""
+    number = os.environ.pop(PARENT, None)
+    if number is None:
+        return
+
+    def wait(pipe: int) -> None:
+        while os.read(pipe, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, args=(int(number),), name="parent", daemon=True).start()

@@ -24,8 +24,11 @@ from streams.engine.stage import Context, Stage
 from streams.engine.store import Memory
 from streams.engine.telemetry import log, serve_admin
 from streams.engine.topics import TOPICS
+from streams.engine.waiting import patiently
 
 SESSION_S = 10.0
+End = Callable[[BaseException | None], None]
+"""Ends the process: with a reason, or because it was told to."""
 
 
 def connection(client: dict[str, Any]) -> dict[str, Any]:
@@ -102,27 +105,48 @@ def application(config: Config, stage: Stage, ownership: Ownership) -> faust.App
 
 
 async def run(config: Config, build: Callable[[Context], Stage]) -> int:
-    """Run the stage that ``build`` makes until SIGTERM or SIGINT.
+    """Run the stage that ``build`` makes until SIGTERM or SIGINT; wait for whatever is away at the start.
 
     Returns:
         0 when told to stop; 1 when something ended it, which is in the log.
     """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[BaseException | None] = loop.create_future()
+    ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
     def end(why: BaseException | None) -> None:
         if not ended.done():
             ended.set_result(why)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end, None)
+        asyncio.get_running_loop().add_signal_handler(number, end, None)
     for chatty in ("faust", "mode", "aiokafka", "streams.engine.consumer"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    starting = asyncio.create_task(_prepare(config, build))
+    either: set[asyncio.Future[Any]] = {starting, ended}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return 0
+    stage, control = starting.result()
+    async with control:
+        why = await _live(config, stage, ended, end)
+    if why is not None:
+        log.error("ended", stage=stage.name, error=type(why).__name__, why=str(why))
+        return 1
+    return 0
+
+
+async def _prepare(config: Config, build: Callable[[Context], Stage]) -> tuple[Stage, ControlTail]:
+    """What must be known before a stage can run: slots, schemas, control."""
     registry = Registry.of(config)
     control = ControlTail(config)
-    slots = await asyncio.to_thread(Slots.read, config)
+    slots = await patiently(lambda: Slots.read(config))
     stage = build(Context(config, registry, slots, control))
-    await registry.ready(*stage.schemas)
+    await patiently(lambda: registry.ready_sync(*stage.schemas))
+    return stage, control
+
+
+async def _live(config: Config, stage: Stage, ended: "asyncio.Future[Any]", end: End) -> BaseException | None:
+    """Run the stage until it is ended; why, or None when it was told to stop."""
     folder, lock = lock_folder(config.data, stage.name)
     place = Place(
         stage=stage.name,
@@ -138,8 +162,9 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
     ownership = Ownership(place, stage, end)
     app = application(config, stage, ownership)
     log.info("starting", stage=stage.name, pid=os.getpid(), folder=str(folder))
+    why: BaseException | None = None
     try:
-        async with control, serve_admin(config, stage.name, ready=ownership.ready):
+        async with serve_admin(config, stage.name, ready=ownership.ready):
             await app.start()
             watch = asyncio.create_task(_crashed(app, end))
             why = await ended
@@ -152,13 +177,10 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
     finally:
         await stage.close()
         lock.close()
-    if why is not None:
-        log.error("ended", stage=stage.name, error=type(why).__name__, why=str(why))
-        return 1
-    return 0
+    return why
 
 
-async def _crashed(app: faust.App, end: Any) -> None:
+async def _crashed(app: faust.App, end: End) -> None:
     """Faust keeps a crash to itself: end the process with it."""
     while not app.crashed:  # noqa: ASYNC110 # mode has an event for it, but a private one
         await asyncio.sleep(0.2)

@@ -1,21 +1,18 @@
 """The gateway's process: learns what it must, listens, drains."""
 
 import asyncio
-import contextlib
 import signal
-import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 
 from streams.config import Config
-from streams.engine.errors import Away
 from streams.engine.registry import Registry
 from streams.engine.slots import Slots
-from streams.engine.telemetry import log
 from streams.engine.topics import full
+from streams.engine.waiting import patiently
 from streams.gateway import doors
 from streams.gateway.app import Gateway, State
 from streams.gateway.connection import Server
@@ -24,11 +21,9 @@ from streams.gateway.publish import Publisher
 from streams.gateway.records import DEAD_LETTERS, ENGAGEMENT, EVENTS, Encoders
 from streams.segment import plan_files
 
-T = TypeVar("T")
 Ready = Callable[[dict[str, str]], None]
 _DRAIN_S = 2.0
 """What is not acknowledged by then is answered 503, so that the process ends within 5 s."""
-_AGAIN_S = 1.0
 
 
 async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = False) -> None:
@@ -112,38 +107,11 @@ async def _listen(runner: web.BaseRunner, host: str, port: int, *, reuse_port: b
 async def _learn(config: Config, state: State) -> None:
     """Learn the schemas' ids and the slots, however long the registry and the brokers are away."""
     registry = Registry.of(config)
-    while state.slots is None:
-        try:
-            if state.encoders is None:
-                await _apart(lambda: registry.ready_sync(EVENTS, ENGAGEMENT, DEAD_LETTERS))
-                names = ("envelope", "engagement", "dead_letter")
-                state.encoders = Encoders(*map(registry.codec, names))
-            slots = await _apart(lambda: Slots.read(config))
-            state.slots = {account.space: slots.space(account.space) for account in config.accounts.values()}
-        except Away as away:
-            log.warning("waiting", why=away)
-            await asyncio.sleep(_AGAIN_S)
-
-
-async def _apart(function: Callable[[], T]) -> T:
-    """Run what blocks in a thread that nobody waits for when the process ends."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(set_: Callable[[Any], None], value: object) -> None:
-        if not future.done():
-            set_(value)
-
-    def work() -> None:
-        try:
-            outcome: tuple[Callable[[Any], None], object] = (future.set_result, function())
-        except Exception as error:
-            outcome = (future.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            loop.call_soon_threadsafe(settle, *outcome)
-
-    threading.Thread(target=work, daemon=True).start()
-    return await future
+    await patiently(lambda: registry.ready_sync(EVENTS, ENGAGEMENT, DEAD_LETTERS))
+    names = ("envelope", "engagement", "dead_letter")
+    state.encoders = Encoders(*map(registry.codec, names))
+    slots = await patiently(lambda: Slots.read(config))
+    state.slots = {account.space: slots.space(account.space) for account in config.accounts.values()}
 
 
 def _admin(state: State, metrics: Metrics, publisher: Publisher) -> web.Application:

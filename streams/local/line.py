@@ -166,8 +166,7 @@ async def start(line: Line) -> None:
     streams = [sys.executable, "-m", "streams"]
     config = ["--config", str(line.file)]
     commands = {
-        "klaviyo": [*streams, "simulate", "klaviyo", "--port", str(line.addresses.ports["klaviyo"])],
-        "segment": [*streams, "simulate", "segment", "--port", str(line.addresses.ports["segment"])],
+        **{part: [*streams, *_simulate(line, part, told)] for part, told in _simulated(line).items()},
         "gateway": [*streams, "gateway", *config],
         **{name: [*streams, "worker", name, *config] for name in wiring.ORDER},
     }
@@ -178,7 +177,6 @@ async def start(line: Line) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
         await _until(http, line.addresses.url("klaviyo") + "/sim/stats", line)
         await _until(http, line.addresses.url("segment") + "/sim/stats", line)
-        await _teach(http, line)
         await _until(http, line.addresses.url("admin") + "/readyz", line)
         for number, _ in enumerate(wiring.ORDER, start=1):
             await _until(http, f"http://127.0.0.1:{line.addresses.ports['admin'] + number}/readyz", line)
@@ -203,7 +201,15 @@ async def _until(http: aiohttp.ClientSession, url: str, line: Line) -> None:
     raise Away("a process of the line ended for good; the log above says why")
 
 
-async def _teach(http: aiohttp.ClientSession, line: Line) -> None:
+def _simulate(line: Line, part: str, settings: dict[str, Any]) -> list[str]:
+    """The command of a simulator; its settings lie in a file, so that it has them whenever it starts."""
+    file = Path(line.env["STREAMS_DATA"]) / f"{part}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(settings))
+    return ["simulate", part, "--port", str(line.addresses.ports[part]), "--settings", str(file)]
+
+
+def _simulated(line: Line) -> dict[str, dict[str, Any]]:
     """The simulators know the file's keys, and where webhooks go."""
     accounts = line.config.accounts
     klaviyo: dict[str, Any] = {
@@ -223,9 +229,7 @@ async def _teach(http: aiohttp.ClientSession, line: Line) -> None:
         for name, account in accounts.items()
         if account.segment is not None
     }
-    for part, settings in (("klaviyo", klaviyo), ("segment", {"keys": segment})):
-        async with http.put(line.addresses.url(part) + "/sim/config", json=settings) as response:
-            response.raise_for_status()
+    return {"klaviyo": klaviyo, "segment": {"keys": segment}}
 
 
 async def stop(line: Line) -> None:

@@ -162,7 +162,7 @@ class Consent:
                 step = "unsubscribe" if attributes is not None else "not_member"
             if step in _SILENT:
                 row.ready.step = step
-                end, more = _end(Settled(row, *_SILENT[step]), row.ready.known, now_ms)
+                end, more = _end(Settled(row, *_SILENT[step]), row.ready.known)
                 ended.append(end)
                 changes |= more
         return Learned(changes, ended, stay=True)
@@ -176,7 +176,7 @@ class Consent:
         for end in settled:
             who = consent_key(end.row.who)
             known = permission.read(changes[who]) if who in changes else end.row.ready.known
-            over, more = _end(end, known, group.at_ms)
+            over, more = _end(end, known)
             ends.append(over)
             changes |= more
         return ends, changes
@@ -270,7 +270,7 @@ def _choose(own: Sequence[Row], read: Read, now_ms: int) -> list[Row]:
             ready.list_step, ready.double_opt_in = "name", found.double_opt_in
             ready.word = replace(ready.word, list_id=found.id)
     known = permission.read(read(consent_key(own[0].who)))
-    marks = permission.join(known, (mark for row in own for mark in permission.said(row.ready.word)))
+    marks = permission.join(known, (mark for row in own for mark in _says(row.ready)))
     over: list[Row] = []
     for number, row in enumerate(own):
         row.ready.known, row.ready.marks = known, marks
@@ -278,6 +278,10 @@ def _choose(own: Sequence[Row], read: Read, now_ms: int) -> list[Row]:
         if row.ready.step in _SILENT:
             over.append(row)
     return over or [own[0]]
+
+
+def _says(ready: Ready) -> list[tuple[str, Mark]]:
+    return permission.heard(ready.word) if ready.observed else permission.said(ready.word)
 
 
 def _step(row: Row, behind: Sequence[Row], now_ms: int) -> str:
@@ -318,14 +322,14 @@ def _outdated(group: Group) -> list[Row]:
 def _compare(row: Row, subscriptions: Mapping[str, Any], now_ms: int) -> str:
     """What Klaviyo shows of a person, and what it leaves to do."""
     ready: Ready = row.ready
-    shown = permission.shown(subscriptions, ready.known, now_ms)
+    shown = permission.shown(subscriptions, now_ms)
     ready.known = permission.join(ready.known, shown)
     ready.marks = permission.join(ready.marks, shown)
     verdict = permission.judge(ready.word, ready.known, ready.marks)
     return ready.step if verdict == "go" else verdict
 
 
-def _end(end: Settled, known: Mapping[str, Mark], at_ms: int) -> tuple[Settled, dict[bytes, bytes]]:
+def _end(end: Settled, known: Mapping[str, Mark]) -> tuple[Settled, dict[bytes, bytes]]:
     """The end of a row that was not refused by Klaviyo, and what is to be remembered."""
     row, ready = end.row, end.row.ready
     marks = dict(known)
@@ -334,14 +338,12 @@ def _end(end: Settled, known: Mapping[str, Mark], at_ms: int) -> tuple[Settled, 
     if ready.step in _SILENT:
         outcome, reason = _SILENT[ready.step]
         end = replace(end, outcome=outcome, reason=reason)
-        if ready.observed:
-            marks = permission.join(marks, permission.heard(word, marks))
-        elif word.restricts or ready.step == "same":
-            marks = permission.join(marks, permission.said(word))
+        if ready.observed or word.restricts or ready.step == "same":
+            marks = permission.join(marks, _says(ready))
     else:
         end, told = _told(end)
         if told is not None:
-            marks = permission.join(marks, permission.said(told, called=at_ms, done=True))
+            marks = permission.join(marks, permission.said(told, done=True))
             changes |= _membership(row, told)
     return end, changes | {consent_key(row.who): permission.form(marks)}
 

@@ -14,20 +14,22 @@ import orjson
 Verdict = Literal["go", "refused", "superseded", "same"]
 SUPPRESSED: Final = "suppressed"
 NEVER: Final = -(1 << 62)
-ECHO_MS: Final = 30_000
-"""An unsubscribe that Klaviyo dates so near to a call of ours is our own."""
 _WILL: Final = frozenset({"UNSUBSCRIBE", "SPAM_REPORT"})
 """Suppressions that are a person's no to email; a bounce is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Times in ms. ``done``: the newest no that Klaviyo has; ``called``: when it was told, by our clock."""
+    """Times in ms. ``source``: whose the newest word is.
+
+    ``done`` and ``seen``: the newest no and yes that Klaviyo has. What was seen there never outdoes a no: it
+    may be our own word, which Klaviyo dates by the call.
+    """
 
     yes: int = NEVER
     no: int = NEVER
     done: int = NEVER
-    called: int = NEVER
+    seen: int = NEVER
     source: str = ""
 
     def join(self, other: "Mark") -> "Mark":
@@ -37,7 +39,7 @@ class Mark:
             max(self.yes, other.yes),
             max(self.no, other.no),
             max(self.done, other.done),
-            max(self.called, other.called),
+            max(self.seen, other.seen),
             source,
         )
 
@@ -81,7 +83,7 @@ def read(value: bytes | None) -> dict[str, Mark]:
 
 def form(marks: Marks) -> bytes:
     """The form that the state holds."""
-    rows = {name: [mark.yes, mark.no, mark.done, mark.called, mark.source] for name, mark in marks.items()}
+    rows = {name: [mark.yes, mark.no, mark.done, mark.seen, mark.source] for name, mark in marks.items()}
     return orjson.dumps(rows)
 
 
@@ -93,16 +95,15 @@ def join(marks: Marks, said: Iterable[tuple[str, Mark]]) -> dict[str, Mark]:
     return joined
 
 
-def said(word: Word, *, called: int = NEVER, done: bool = False) -> list[tuple[str, Mark]]:
+def said(word: Word, *, done: bool = False) -> list[tuple[str, Mark]]:
     """What a word adds. A subscription to a list is one to the channel, too; a farewell to a list is not.
 
     Args:
         word: the word.
-        called: when Klaviyo was told by us (ms), for a no.
         done: whether Klaviyo has a no.
     """
     if word.restricts:
-        mark = Mark(no=word.time, done=word.time if done else NEVER, called=called, source=word.source)
+        mark = Mark(no=word.time, done=word.time if done else NEVER, source=word.source)
         return [(name, mark) for name in word.names()]
     mark = Mark(yes=word.time, source=word.source)
     names = list(word.names())
@@ -137,7 +138,10 @@ def judge(word: Word, known: Marks, waiting: Marks) -> Verdict:
             if not parts:
                 return "refused"
             second = word.time // 1000 * 1000
-            had = all(known.get(key(part, word.list_id), Mark()).yes >= second for part in parts)
+            had = all(
+                max(mark.yes, mark.seen) >= second
+                for mark in (known.get(key(part, word.list_id), Mark()) for part in parts)
+            )
             return "same" if had else "go"
         case "unsuppress":
             if word.time <= waiting.get(SUPPRESSED, Mark()).no:
@@ -155,33 +159,26 @@ def judge(word: Word, known: Marks, waiting: Marks) -> Verdict:
             return "same" if all(word.time <= known.get(name, Mark()).done for name in names) else "go"
 
 
-def shown(subscriptions: Mapping[str, Any], known: Marks, now_ms: int) -> list[tuple[str, Mark]]:
-    """What Klaviyo shows of a profile (``additional-fields[profile]=subscriptions``), our own echo left out.
+def shown(subscriptions: Mapping[str, Any], now_ms: int) -> list[tuple[str, Mark]]:
+    """What Klaviyo shows of a profile (``additional-fields[profile]=subscriptions``).
 
-    Its times are whole seconds: a no counts to the end of its second, a yes from the beginning.
+    Its times are whole seconds: a no counts to the end of its second, a yes from the beginning. A no of ours
+    shows with the time of the call, later than the event's; it has to count, for what a person told Klaviyo
+    in between can no longer be seen.
     """
     found: list[tuple[str, Mark]] = []
     for channel, kinds in subscriptions.items():
         for kind, told in (kinds or {}).items():
             if isinstance(told, Mapping):
                 found += _told(f"{channel}.{kind}", told, now_ms)
-    return _foreign(found, known)
+    return found
 
 
-def heard(word: Word, known: Marks) -> list[tuple[str, Mark]]:
-    """What a word of Klaviyo's own adds, our echo left out."""
-    if not word.restricts:
-        return said(word)
-    return _foreign([(name, _no(word.time)) for name in word.names()], known)
-
-
-def _foreign(found: Iterable[tuple[str, Mark]], known: Marks) -> list[tuple[str, Mark]]:
-    """Without the no that Klaviyo recorded when it was told by us."""
-    return [
-        (name, mark)
-        for name, mark in found
-        if mark.no == NEVER or abs(mark.no - known.get(name, Mark()).called) > ECHO_MS
-    ]
+def heard(word: Word) -> list[tuple[str, Mark]]:
+    """What a word of Klaviyo's own adds."""
+    if word.restricts:
+        return [(name, _no(word.time)) for name in word.names()]
+    return [(name, Mark(seen=word.time)) for name in word.names()]
 
 
 def _told(part: str, told: Mapping[str, Any], now_ms: int) -> Iterator[tuple[str, Mark]]:
@@ -190,7 +187,7 @@ def _told(part: str, told: Mapping[str, Any], now_ms: int) -> Iterator[tuple[str
         case "UNSUBSCRIBED":
             yield part, _no(max(times, default=now_ms))
         case "SUBSCRIBED" if times:
-            yield part, Mark(yes=times[0], source="klaviyo")
+            yield part, Mark(seen=times[0])
     for suppression in told.get("suppression") or ():
         time = moment(suppression.get("timestamp"))
         if suppression.get("reason") in _WILL:

@@ -100,9 +100,7 @@ async def test_a_newer_subscription_goes_and_an_older_farewell_does_not_undo_it(
     async with simulator(budgets=FREE) as sim:
         line = Line(sim.url)
         at = now()
-        line.put(say(1, 1, "unsubscribe", time=at - 9000))
-        await line.drain()
-        line.put(say(2, 1, time=at - 2000))
+        line.put(say(1, 1, "unsubscribe", time=at - 9000), say(2, 1, time=at - 2000))
         await line.drain()
         line.put(say(3, 1, "unsubscribe", time=at - 5000), say(4, 2, "unsubscribe", time=at - 5000))
         line.put(say(5, 2, time=at - 4000), say(6, 1, time=at - 2000))

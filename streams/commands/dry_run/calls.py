@@ -6,7 +6,9 @@ import orjson
 
 from streams.config import Account, Config
 from streams.config.secret import MASK
-from streams.klaviyo import limits, requests, singles
+from streams.gateway.times import epoch_ms
+from streams.klaviyo import audience, consents, erasure, limits, requests
+from streams.klaviyo.consents import Person
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.requests import Request
 from streams.klaviyo.revision import MEDIA_TYPE
@@ -65,32 +67,48 @@ class Calls:
     def _other(self, op: Operation, payload: dict[str, Any]) -> tuple[Request, tuple[str, ...]] | Fate:
         kind, profile = op["kind"], op["profile"]
         if kind in ("list_add", "list_remove"):
-            return singles.list_member(kind, payload["list"], f"$klaviyo_id:{profile['id']}"), ()
+            ids = [f"$klaviyo_id:{profile['id']}"]
+            return audience.change_members(payload["list"], ids, [(0,)], add=kind == "list_add"), ()
         if kind == "erase":
             who = {k: v for k, v in requests.identifiers(profile).items() if k in ("email", "phone_number")}
-            return (singles.erase(who), ()) if who else _nobody("erasure takes an address or a number")
+            return (erasure.erase(who), ()) if who else _nobody("erasure takes an address or a number")
         if kind in ("suppress", "unsuppress"):
             email = profile["email"]
-            return (
-                (singles.suppression(kind, email), ()) if email else _nobody("suppression takes an address")
-            )
-        who, good, bad = singles.reachable(profile, payload["channels"])
+            told = consents.suppress if kind == "suppress" else consents.unsuppress
+            return (told([email]), ()) if email else _nobody("suppression takes an address")
+        return self._consent(op, payload)
+
+    def _consent(self, op: Operation, payload: dict[str, Any]) -> tuple[Request, tuple[str, ...]] | Fate:
+        found = limits.profile(requests.identifiers(op["profile"]), {})
+        if isinstance(found, limits.Refused):
+            return _refused(found)
+        asked = [(channel, kind) for channel, kinds in payload["channels"].items() for kind in kinds]
+        good = [
+            (channel, kind)
+            for channel, kind in asked
+            if kind in consents.KINDS.get(channel, ()) and consents.NEEDS[channel] in found.who
+        ]
         if not good:
-            return _nobody(f"{', '.join(bad)}: the profile has neither address nor number for it")
-        channels = {channel: payload["channels"][channel] for channel in good}
-        ignored = tuple(f"channels.{channel}" for channel in bad)
-        if kind == "unsubscribe":
-            return singles.unsubscribe(who, channels, list_=payload.get("list")), ignored
-        old = op["backfill"] or self._now - op["time"] > FRESH_MS
-        given = payload.get("consented_at") or (requests.iso(op["time"]) if old else None)
-        request = singles.subscribe(
-            who,
-            channels,
-            list_=payload.get("list"),
-            consented_at=given,
-            custom_source=payload.get("custom_source"),
-        )
+            return _nobody(f"no channel that the profile can be reached by; asked for {payload['channels']}")
+        ignored = tuple(f"channels.{channel}" for channel, kind in asked if (channel, kind) not in good)
+        who = {consents.NEEDS[channel]: found.who[consents.NEEDS[channel]] for channel, _ in good}
+        parts = tuple(f"{channel}.{kind}" for channel, kind in good)
+        list_id = payload.get("list") or ""
+        if op["kind"] == "unsubscribe":
+            return consents.unsubscribe([Person(who, parts)], list_id=list_id), ignored
+        given = _agreed(op, payload)
+        old = self._now - given > FRESH_MS
+        person = Person(who, parts, requests.iso(given) if old else None)
+        source = payload.get("custom_source") or ""
+        request = consents.subscribe([person], list_id=list_id, historical=old, custom_source=source)
         return request, ignored
+
+
+def _agreed(op: Operation, payload: dict[str, Any]) -> int:
+    """When somebody agreed: as the rule finds it, never after the event."""
+    time = min(op["time"], op["origin"]["accepted_at"])
+    given = epoch_ms(payload.get("consented_at"))
+    return time if given is None else min(time, given)
 
 
 def _headers(account: Account) -> dict[str, str]:

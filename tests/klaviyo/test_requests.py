@@ -40,7 +40,7 @@ def lost(given: Any, again: Any, path: str = "") -> Iterator[str]:
     elif isinstance(given, list):
         for number, value in enumerate(given):
             yield from lost(value, again[number], f"{path}/{number}")
-    elif path.endswith("/time"):  # written another way, the same moment
+    elif path.endswith(("/time", "/consented_at")):  # written another way, the same moment
         if datetime.fromisoformat(given) != datetime.fromisoformat(again):
             yield path
     elif given != again:

@@ -6,6 +6,7 @@ from random import Random
 from time import monotonic, time
 from typing import Any
 
+from streams.deliver.occupancy import Ahead, Occupancy
 from streams.deliver.spending import Spending
 from streams.klaviyo.client import Client
 
@@ -32,6 +33,8 @@ class Desk:
     clock: Callable[[], float] = monotonic
     wall: Callable[[], float] = time
     random: Random = field(default_factory=Random)
+    occupancy: Occupancy = field(default_factory=Occupancy)
+    ahead: Ahead = field(default_factory=Ahead)
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""

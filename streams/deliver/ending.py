@@ -23,6 +23,7 @@ def write(outbox: Outbox, ends: Iterable[Settled], intake: Intake) -> None:
         row = end.row
         outbox.outcome(desk.outcome(records.outcome(end, now_ms)))
         if end.outcome == Outcome.DEAD_LETTERED:
+            intake.free_mark(row)
             outbox.dead_letter(desk.dead_letter(records.dead_letter(end, intake.family.name, now_ms)))
         elif end.outcome == Outcome.DELIVERED:
             outbox.put(sent_key(row.op["op_id"]), day)
@@ -50,6 +51,12 @@ def positions(outbox: Outbox, intake: Intake) -> None:
     for key in intake.stale:
         outbox.delete(key)
     intake.stale.clear()
+
+
+def marks(outbox: Outbox, intake: Intake) -> None:
+    """Write which operations took a once-mark, and which marks are free again."""
+    outbox.changes.update(intake.marks)
+    intake.marks.clear()
 
 
 def forget_sent(outbox: Outbox, intake: Intake) -> None:

@@ -69,24 +69,32 @@ class Family(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """Rows in groups, each for one call, no profile in two. ``later`` wait behind those of their profile."""
+    """Rows in groups, each for one call, no profile in two. ``later`` wait behind those of their profile.
+
+    ``held`` wait until calls of other lanes are over.
+    """
 
     parts: list[list[Row]]
     later: list[Row]
+    held: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a question was answered. ``stay``: the group goes on as it is, else its rows are sorted anew."""
+    """What a question was answered. ``stay``: the group goes on as it is, else its rows are sorted anew.
+
+    ``wait_s``: it goes on after so many seconds, for Klaviyo has work of its own to do.
+    """
 
     changes: Mapping[bytes, bytes | None] = field(default_factory=dict)
     ended: Sequence[Settled] = ()
     stay: bool = False
+    wait_s: float = 0.0
 
 
 @runtime_checkable
-class Sorting(Family, Protocol):
-    """A family whose rows need different calls, some of them questions before the call itself.
+class Asking(Family, Protocol):
+    """A family with questions before or after the call itself.
 
     A question is a request that ``asks``: its success ends no row.
     """
@@ -95,14 +103,51 @@ class Sorting(Family, Protocol):
     def budgets(self) -> tuple[str, ...]:
         """Budgets of all its calls."""
 
-    def sort(self, rows: Sequence[Row], read: Read, now_ms: int) -> Sorted:
-        """All rows taken of some profiles, by what each needs next; what that is, the row remembers."""
-
     def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
         """What the answer to a question says."""
 
     def rejected(self, ends: Sequence[Settled]) -> tuple[list[Settled], Mapping[bytes, bytes | None]]:
         """What it means that rows were refused, and what to remember."""
+
+
+@runtime_checkable
+class Sorting(Asking, Protocol):
+    """A family whose rows need different calls."""
+
+    def sort(self, rows: Sequence[Row], read: Read, now_ms: int) -> Sorted:
+        """All rows taken of some profiles, by what each needs next; what that is, the row remembers."""
+
+
+@runtime_checkable
+class Patient(Asking, Protocol):
+    """A family whose rows may wait for work that Klaviyo does by and by: a merge, an import job."""
+
+    def refused(self, group: Group, reply: Reply, now_ms: int) -> Learned | None:
+        """What a failure of a call means for the group; None: what the table of answers says."""
+
+
+@runtime_checkable
+class Intending(Family, Protocol):
+    """A family that leaves word of a call before it leaves."""
+
+    def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
+        """What is written with the call's intent; every lane of the account sees it at once."""
+
+
+@runtime_checkable
+class Importing(Family, Protocol):
+    """A family whose bulk call is a job: worth its while above a backlog of ``even`` rows."""
+
+    @property
+    def most(self) -> int:
+        """Rows in one job."""
+
+    @property
+    def even(self) -> int:
+        """Rows up to which single calls do."""
+
+    def fits(self, row: Row) -> bool:
+        """Whether a job can carry the row."""
 
 
 def payload_of(op: Operation) -> dict[str, Any] | NotSent:

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
-from streams.deliver import intent, records
+import orjson
+
+from streams.deliver import intent, jobs, records
 from streams.deliver.desk import Desk
-from streams.deliver.family import Family, NotSent
+from streams.deliver.family import Family, NotSent, Prepared
 from streams.deliver.intent import Doubts
+from streams.deliver.jobs import Jobs
 from streams.deliver.judge import dead
 from streams.deliver.lane import Lane
 from streams.deliver.position import Position
-from streams.deliver.row import Row, Settled
+from streams.deliver.row import Group, Row, Settled
 from streams.engine.errors import Unreadable
 from streams.engine.slot import Record, Slot
 from streams.engine.topics import BACKFILL
@@ -22,6 +25,11 @@ from streams.ledger.reasons import Outcome, Reason
 def sent_key(op_id: str) -> bytes:
     """Where an op id that was delivered is remembered; the value is the day since the epoch."""
     return b"s/" + op_id.encode()
+
+
+def once_key(account: str, mark: str) -> bytes:
+    """Where it is remembered which operation holds a once-mark."""
+    return b"o/" + account.encode() + b"/" + mark.encode()
 
 
 def duplicate(row: Row) -> Settled:
@@ -48,6 +56,9 @@ class Intake:
     """Topics that are read no further for now."""
     stale: list[bytes] = field(default_factory=list)
     """Intents that speak of done rows only."""
+    marks: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Once-marks taken or freed, to be written."""
+    jobs: Jobs = field(default_factory=Jobs)
 
     def restore(self, topics: Sequence[str]) -> None:
         """Read positions and the intents that had no result."""
@@ -55,6 +66,44 @@ class Intake:
         intents = self.slot.store.scan(intent.prefix(self.family.name))
         self.doubts = Doubts.restored(intents, self.desk.clock(), self.desk.now_ms())
         self.stale = self.doubts.settle(lambda topic, offset: self.positions[topic].holds(offset))
+        self.jobs = Jobs.restored(self.slot.store.scan(jobs.prefix(self.family.name)))
+        for who in self.jobs.profiles():
+            self.lane.occupy(who)
+
+    def read(self, key: bytes) -> bytes | None:
+        """The state, with what other lanes are about to write."""
+        return self.desk.ahead.read(key, self.slot.store.get)
+
+    def busy(self, who: str) -> bool:
+        """Whether a call of the profile is open or in doubt; while it is not known of whom one is: yes."""
+        return self.doubts.unread or self.lane.busy(who)
+
+    def take_adopted(self) -> list[Group]:
+        """Groups whose job a former life began, all their rows taken in again."""
+        return self.jobs.take_whole()
+
+    def free_mark(self, row: Row) -> None:
+        """The row ended in a dead letter: another may have the mark."""
+        if row.once and self.read(row.once) == row.op["op_id"].encode():
+            self._mark(row.once, None)
+
+    def _mark(self, key: bytes, holder: bytes | None) -> None:
+        self.marks[key] = holder
+        self.desk.ahead.write({key: holder})
+
+    def _held_by_another(self, row: Row) -> bool:
+        """Take the once-mark that the operation asks for; True when an earlier one has it."""
+        mark = _mark_of(row.op)
+        if mark is None:
+            return False
+        key, own = once_key(row.op["account"], mark), row.op["op_id"].encode()
+        holder = self.read(key)
+        if holder is not None and holder != own:
+            return True
+        row.once = key
+        if holder is None:
+            self._mark(key, own)
+        return False
 
     def take(self, topic: str, taken: Sequence[Record]) -> None:
         """Take records in, in the order of their topic."""
@@ -67,6 +116,7 @@ class Intake:
             try:
                 op = cast("Operation", self.desk.decode(record.value))
             except Unreadable as error:
+                self.jobs.drop(topic, record.offset)
                 self._unreadable(record, str(error))
                 position.done(start, record.offset + 1)
             else:
@@ -90,15 +140,29 @@ class Intake:
                 self.slot.resume(topic)
 
     def _row(self, row: Row, sent: bool) -> None:
-        if sent:
-            self.ended.append(duplicate(row))
-            return
-        prepared = self.family.prepare(row.op, self.desk.now_ms())
-        if isinstance(prepared, NotSent):
-            self.ended.append(dead(row, prepared.reason, prepared.detail))
-            return
+        prepared = self.family.prepare(row.op, self.desk.now_ms()) if not sent else None
+        if prepared is None:
+            self._over(duplicate(row))
+        elif isinstance(prepared, NotSent):
+            self._over(dead(row, prepared.reason, prepared.detail))
+        elif self._held_by_another(row):
+            self._over(Settled(row, Outcome.UNCHANGED, Reason.ONCE))
+        else:
+            self._queue(row, prepared)
+
+    def _over(self, end: Settled) -> None:
+        self.jobs.drop(end.row.topic, end.row.offset)
+        self.ended.append(end)
+
+    def _queue(self, row: Row, prepared: Prepared) -> None:
         row.ready, row.size, row.ignored = prepared.ready, prepared.size, prepared.ignored
-        self.lane.add(row, self.doubts.not_before(row.topic, row.offset))
+        if self.jobs.adopt(row):
+            row.tried = True
+            self.lane.adopt(row)
+            return
+        not_before = self.doubts.not_before(row.topic, row.offset)
+        row.tried = not_before is not None
+        self.lane.add(row, not_before)
 
     def _unreadable(self, record: Record, why: str) -> None:
         desk = self.desk
@@ -106,3 +170,9 @@ class Intake:
             record.value, desk.account, desk.space, self.family.name, desk.now_ms(), why
         )
         self.unreadable.append(desk.dead_letter(letter))
+
+
+def _mark_of(op: Operation) -> str | None:
+    payload: Any = orjson.loads(op["payload"]) if b'"once"' in op["payload"] else None
+    mark = payload.get("once") if isinstance(payload, dict) else None
+    return mark if isinstance(mark, str) and mark else None

@@ -34,6 +34,11 @@ def form(rows: Iterable[Row], at_ms: int, lasts_s: float) -> bytes:
         at_ms: when, by the wall clock.
         lasts_s: how long the call may take.
     """
+    return orjson.dumps({"at": at_ms, "lasts": lasts_s, "rows": runs_of(rows)})
+
+
+def runs_of(rows: Iterable[Row]) -> dict[str, list[list[int]]]:
+    """Topic → the rows' offsets as half-open runs."""
     offsets: dict[str, list[list[int]]] = {}
     for row in rows:
         runs = offsets.setdefault(row.topic, [])
@@ -41,7 +46,7 @@ def form(rows: Iterable[Row], at_ms: int, lasts_s: float) -> bytes:
             runs[-1][1] += 1
         else:
             runs.append([row.offset, row.offset + 1])
-    return orjson.dumps({"at": at_ms, "lasts": lasts_s, "rows": offsets})
+    return offsets
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class Doubts:
 
     _rows: dict[tuple[str, int], tuple[bytes, float]] = field(default_factory=dict)
     _left: dict[bytes, int] = field(default_factory=dict)
+    _unread: set[tuple[str, int]] = field(default_factory=set)
 
     @classmethod
     def restored(cls, intents: Iterable[tuple[bytes, bytes]], now: float, now_ms: int) -> "Doubts":
@@ -64,6 +70,7 @@ class Doubts:
                     for offset in range(start, end):
                         doubts._rows[(topic, offset)] = (name, now + left)
                         doubts._left[name] = doubts._left.get(name, 0) + 1
+        doubts._unread = set(doubts._rows)
         return doubts
 
     def settle(self, done: Callable[[str, int], bool]) -> list[bytes]:
@@ -73,11 +80,18 @@ class Doubts:
 
     def not_before(self, topic: str, offset: int) -> float | None:
         """When a row in doubt may be sent again; None for a row that is not in doubt."""
+        self._unread.discard((topic, offset))
         found = self._rows.get((topic, offset))
         return found[1] if found else None
 
+    @property
+    def unread(self) -> bool:
+        """Whether some rows in doubt were not taken in again yet: whose they are is not known."""
+        return bool(self._unread)
+
     def covered(self, topic: str, offset: int) -> bytes | None:
         """A row has a new intent or a result; the key of its old intent when that was the last row of it."""
+        self._unread.discard((topic, offset))
         found = self._rows.pop((topic, offset), None)
         if found is None:
             return None

@@ -1,10 +1,10 @@
 """The queue of one lane: order per profile, one call in flight per profile, live before backfill."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 from streams.deliver.row import Group, Row
@@ -12,6 +12,9 @@ from streams.deliver.row import Group, Row
 LIVE_BYTES: Final = 64 << 20
 BACKFILL_BYTES: Final = 8 << 20
 """Rows in memory above which a topic is read no further, until half of it is gone."""
+
+CANDIDATES: Final = 20_000
+"""Profiles among which rows are looked for that fit."""
 
 
 @dataclass(slots=True)
@@ -35,6 +38,16 @@ class _Queue:
         self.free_rows -= len(self.rows[who])
         return self.rows[who]
 
+    def candidates(self, fits: Callable[[Row], bool] | None) -> Iterator[str]:
+        """Free profiles, oldest first; each is taken before the next is asked for."""
+        if fits is None:
+            while self.free:
+                yield next(iter(self.free))
+            return
+        for who in list(islice(self.free, CANDIDATES)):
+            if fits(self.rows[who][0]):
+                yield who
+
     def block(self, who: str) -> None:
         if who in self.free:
             self.take(who)
@@ -57,7 +70,8 @@ class Lane:
     _back: _Queue = field(default_factory=_Queue)
     _busy: set[str] = field(default_factory=set)
     _held: list[tuple[float, int, str]] = field(default_factory=list)
-    _again: list[tuple[float, int, Group]] = field(default_factory=list)
+    _again: list[tuple[float, int, Group, bool]] = field(default_factory=list)
+    _failing: int = 0
     _holders: dict[str, list[Row]] = field(default_factory=dict)
     _order: Iterator[int] = field(default_factory=count)
 
@@ -96,7 +110,14 @@ class Lane:
         return min(times, default=None)
 
     def take(
-        self, rows: int, size: int, each: int, *, profiles: int = 1 << 30, backfill_first: bool = False
+        self,
+        rows: int,
+        size: int,
+        each: int,
+        *,
+        profiles: int = 1 << 30,
+        backfill_first: bool = False,
+        fits: Callable[[Row], bool] | None = None,
     ) -> list[Row]:
         """Take rows for one call; their profiles are busy until freed.
 
@@ -106,19 +127,23 @@ class Lane:
             each: of one profile at most so many.
             profiles: of so many profiles.
             backfill_first: the share of backfill is due.
+            fits: which rows may be taken; the others keep their place, and so do those behind them.
         """
         taken: list[Row] = []
         queues = (self._back, self._live) if backfill_first else (self._live, self._back)
         for queue in queues:
-            while queue.free and len(taken) < rows and profiles:
+            for who in queue.candidates(fits):
+                if len(taken) >= rows or not profiles:
+                    break
                 profiles -= 1
-                who = next(iter(queue.free))
                 if taken and queue.rows[who][0].size > size:
                     return taken
                 waiting = queue.take(who)
                 self._block(who)
                 for _ in range(min(each, rows - len(taken))):
                     if not waiting or (taken and waiting[0].size > size):
+                        break
+                    if fits is not None and not fits(waiting[0]):
                         break
                     size -= waiting[0].size
                     taken.append(waiting.popleft())
@@ -136,24 +161,49 @@ class Lane:
         for row in reversed(rows):
             self._queue(row).rows.setdefault(row.who, deque()).appendleft(row)
 
-    def again(self, group: Group, at: float) -> None:
-        """A group to send again; its profiles stay busy."""
-        heappush(self._again, (at, next(self._order), group))
+    def again(self, group: Group, at: float, *, failed: bool = True) -> None:
+        """A group to send again, for it ``failed`` or Klaviyo has work to do; its profiles stay busy."""
+        heappush(self._again, (at, next(self._order), group, failed))
+        self._failing += failed
 
     def due(self, now: float) -> Group | None:
         """The next group to send again, if its time has come."""
-        return heappop(self._again)[2] if self._again and self._again[0][0] <= now else None
+        if not self._again or self._again[0][0] > now:
+            return None
+        _, _, group, failed = heappop(self._again)
+        self._failing -= failed
+        return group
 
     @property
     def retrying(self) -> int:
-        """Groups that wait to be sent again."""
-        return len(self._again)
+        """Groups that failed and wait to be sent again."""
+        return self._failing
 
-    def drain(self) -> list[Group]:
-        """All groups that wait to be sent again, oldest first; the caller has them now."""
-        groups = [group for _, _, group in sorted(self._again)]
-        self._again.clear()
-        return groups
+    def drain(self, *, waiting: bool = False) -> list[Group]:
+        """Groups that failed, oldest first, and those that wait for Klaviyo; the caller has them now."""
+        entries = sorted(self._again)
+        self._again = [] if waiting else [entry for entry in entries if not entry[3]]
+        self._failing = 0
+        return [group for _, _, group, failed in entries if failed or waiting]
+
+    def busy(self, who: str) -> bool:
+        """Whether a call of the profile is open, in doubt, or about to leave."""
+        return who in self._busy
+
+    def occupy(self, who: str) -> None:
+        """Take no rows of the profile until it is freed."""
+        self._block(who)
+
+    def hold(self, who: str, until: float) -> None:
+        """The profile, busy now, is freed at that time."""
+        heappush(self._held, (until, next(self._order), who))
+
+    def adopt(self, row: Row) -> None:
+        """A row whose group is known already: counted, not queued; its profile is busy."""
+        self._queue(row).bytes += row.weight
+        row.queued = True
+        self._holders.setdefault(row.op["op_id"], [])
+        self._block(row.who)
 
     def finished(self, rows: Iterable[Row], sent: bool) -> list[Row]:
         """Forget rows whose end is committed.

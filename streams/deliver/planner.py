@@ -6,18 +6,24 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from streams.deliver import grouping
+from streams.deliver import grouping, notices
 from streams.deliver.budget import HORIZON_S, Budget
 from streams.deliver.desk import Desk
-from streams.deliver.family import Family, Read, Sorting
+from streams.deliver.family import Family, Importing, Prepared, Read, Sorting
 from streams.deliver.judge import chain
 from streams.deliver.lane import Lane
-from streams.deliver.row import Group, Row
+from streams.deliver.row import Group, Row, Settled
+from streams.klaviyo.limits import PROFILE_BYTES
 from streams.klaviyo.replies import Reply
 from streams.klaviyo.requests import BULK_BYTES, BULK_ROWS, ENVELOPE_BYTES, Request
+from streams.ledger.reasons import Outcome, Reason
 
 MOST_CALLS: Final = 400
 """Calls of a lane in flight."""
+HOLD_S: Final = 0.1
+"""How soon rows are looked at again that wait for a call of another lane or profile."""
+SINGLES: Final = 5
+"""Profiles that no job can carry and that go by themselves beside each job."""
 MOST_FAILING: Final = 64
 """Groups that wait to be sent again; above it no new rows are taken."""
 
@@ -42,6 +48,8 @@ class Plan:
 
     calls: list[Call] = field(default_factory=list)
     silent: list[Group] = field(default_factory=list)
+    ended: list[Settled] = field(default_factory=list)
+    """Rows that must not be sent any more."""
     wake_at: float = inf
 
 
@@ -73,25 +81,32 @@ class Planner:
         while (
             len(plan.calls) < room
             and self.lane.retrying + len(waiting) < MOST_FAILING
-            and len(plan.silent) < BULK_ROWS
+            and len(plan.silent) + len(plan.ended) < BULK_ROWS
         ):
             choice = self._choose(now)
             if choice.how is None:
                 plan.wake_at = min(plan.wake_at, choice.at)
                 break
             late = [
-                group for group in self._take(choice.how, read) if not self._start(group, now, plan, read)
+                group
+                for group in self._take(choice.how, now, plan, read)
+                if not self._start(group, now, plan, read)
             ]
             self.ready.extend(late)
             if late:
                 break
-        plan.wake_at = now if len(plan.silent) >= BULK_ROWS else plan.wake_at
+        plan.wake_at = now if len(plan.silent) + len(plan.ended) >= BULK_ROWS else plan.wake_at
         return plan
 
     def dissolve(self) -> list[Group]:
-        """Turn groups to send again into rows that wait; the groups that are no more."""
-        groups = [*self.ready, *self.lane.drain()]
+        """Turn groups to send again into rows that wait; the groups that are no more.
+
+        A group whose rows Klaviyo has in an open job stays together.
+        """
+        found = [*self.ready, *self.lane.drain(waiting=True)]
+        groups = [group for group in found if group.job is None]
         self.ready.clear()
+        self.ready.extend(group for group in found if group.job is not None)
         for group in reversed(groups):
             rows = chain(group)
             self.lane.put_back(rows)
@@ -106,11 +121,13 @@ class Planner:
             return plan
         if isinstance(self.family, Sorting):
             # an operation alone would go before the opposite one that waits behind it
-            groups = self._sort(
-                self.family, self.lane.take(BULK_ROWS, BULK_BYTES, BULK_ROWS, profiles=1), read
+            rows = self._admitted(
+                self.lane.take(BULK_ROWS, BULK_BYTES, BULK_ROWS, profiles=1), now, plan, read
             )
+            groups = self._sort(self.family, rows, now, read)
         else:
-            groups = [Group(self.new_id(), self.lane.take(1, BULK_BYTES, 1), bulk=False)]
+            rows = self._admitted(self.lane.take(1, BULK_BYTES, 1), now, plan, read)
+            groups = [Group(self.new_id(), rows, bulk=False)] if rows else []
         self.ready.extend(group for group in groups if not self._start(group, now, plan, read))
         return plan
 
@@ -119,10 +136,12 @@ class Planner:
         waiting = self.lane.waiting(now)
         if not waiting:
             return grouping.Choice(None)
-        bulk_at = spending.budget(family.bulk).next(now) if family.bulk else None
+        even = family.even if isinstance(family, Importing) else 0
+        bulk_at = spending.budget(family.bulk).next(now) if family.bulk and waiting > even else None
         return grouping.choose(waiting, now, spending.budget(family.single).next(now), bulk_at)
 
-    def _take(self, how: str, read: Read) -> list[Group]:
+    def _take(self, how: str, now: float, plan: Plan, read: Read) -> list[Group]:
+        """Groups for the next calls; none when all that was taken must wait or is over."""
         self._taken += self.desk.backfill_share
         backfill_first = self._taken >= 1
         if backfill_first:
@@ -130,23 +149,88 @@ class Planner:
         size = BULK_BYTES - ENVELOPE_BYTES
         if isinstance(self.family, Sorting):
             rows = self.lane.take(BULK_ROWS, size, BULK_ROWS, backfill_first=backfill_first)
-            return self._sort(self.family, rows, read)
+            return self._sort(self.family, self._admitted(rows, now, plan, read), now, read)
+        if how == "bulk" and isinstance(self.family, Importing):
+            fits, most = self.family.fits, self.family.most
+            rows = self.lane.take(most, size, most, backfill_first=backfill_first, fits=fits)
+            groups = self._job(self._admitted(rows, now, plan, read))
+            beside = SINGLES if rows else 1
+            for _ in range(beside):
+                rows = self.lane.take(
+                    self.family.each, BULK_BYTES, self.family.each, profiles=1, fits=lambda row: not fits(row)
+                )
+                groups += self._one_behind_the_other(self._admitted(rows, now, plan, read))
+            return groups
         if how == "bulk":
             rows = self.lane.take(BULK_ROWS, size, BULK_ROWS, backfill_first=backfill_first)
-            return [Group(self.new_id(), rows, bulk=len(rows) > 1)]
+            rows = self._admitted(rows, now, plan, read)
+            return [Group(self.new_id(), rows, bulk=len(rows) > 1)] if rows else []
         each = self.family.each
         rows = self.lane.take(each, BULK_BYTES, each, profiles=1, backfill_first=backfill_first)
-        head: Group | None = None
-        for part in reversed(self.family.cut(rows)):
-            head = Group(self.new_id(), part, bulk=False, after=head)
-        if head is None:
-            raise AssertionError("nothing was waiting")
-        return [head]
+        return self._one_behind_the_other(self._admitted(rows, now, plan, read))
 
-    def _sort(self, family: Sorting, rows: list[Row], read: Read) -> list[Group]:
+    def _job(self, rows: list[Row]) -> list[Group]:
+        """One job for rows of several profiles; of one, what it alone may have."""
+        if len({row.who for row in rows}) < 2:
+            return self._one_behind_the_other(rows)
+        kept, later = notices.within(rows, PROFILE_BYTES)
+        self.lane.put_back(later)
+        return [Group(self.new_id(), kept, bulk=True)]
+
+    def _one_behind_the_other(self, rows: list[Row]) -> list[Group]:
+        head: Group | None = None
+        for part in reversed(self.family.cut(rows) if rows else []):
+            head = Group(self.new_id(), part, bulk=False, after=head)
+        return [head] if head is not None else []
+
+    def _sort(self, family: Sorting, rows: list[Row], now: float, read: Read) -> list[Group]:
         found = family.sort(rows, read, self.desk.now_ms())
         self.lane.put_back(found.later)
+        self._hold(found.held, now)
         return [Group(self.new_id(), part, bulk=len(part) > 1) for part in found.parts]
+
+    def _hold(self, rows: list[Row], now: float) -> None:
+        """Back into the queue, to be looked at again soon."""
+        self.lane.put_back(rows)
+        for who in dict.fromkeys(row.who for row in rows):
+            self.lane.hold(who, now + HOLD_S)
+
+    def _admitted(self, rows: list[Row], now: float, plan: Plan, read: Read) -> list[Row]:
+        """What may be sent of the rows just taken, and as whom: merges and erasures come between."""
+        if self.family.name == notices.FAMILY:
+            return rows
+        going: list[Row] = []
+        held: list[Row] = []
+        for own in notices.by_profile(rows):
+            who = own[0].who
+            erased = [row for row in own if notices.erased(row, read)]
+            left = [row for row in own if row not in erased]
+            plan.ended += [Settled(row, Outcome.REFUSED, Reason.ERASED) for row in erased]
+            if not left:
+                self.lane.free([who])
+            elif self.desk.occupancy.claimed(who) or not self._redirected(left, now, read):
+                held += left
+            else:
+                going += left
+        self._hold(held, now)
+        return going
+
+    def _redirected(self, rows: list[Row], now: float, read: Read) -> bool:
+        """Address one profile's rows to whom it was merged into; False while that one is busy here."""
+        if any(row.tried or row.into is not None for row in rows):
+            return True
+        into = notices.winner(rows[0].who, read)
+        if into is None:
+            return True
+        if self.lane.busy(into["id"]):
+            return False
+        self.lane.occupy(into["id"])
+        for row in rows:
+            row.into = into
+            prepared = self.family.prepare({**row.op, "profile": into}, self.desk.now_ms())
+            if isinstance(prepared, Prepared):
+                row.ready, row.size, row.ignored = prepared.ready, prepared.size, prepared.ignored
+        return True
 
     def _start(self, group: Group, now: float, plan: Plan, read: Read) -> bool:
         """Reserve a group's call; False if its budget has to wait."""

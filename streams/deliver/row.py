@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.klaviyo.operation import Operation
+from streams.segment.envelope import Profile
 
 
 @dataclass(slots=True, eq=False)
@@ -31,11 +32,22 @@ class Row:
     """Calls with it that got no verdict."""
     failed_at: tuple[int, int] = (0, 0)
     """The lane's counts of successes and failures when it first failed."""
+    tried: bool = False
+    """A call with it left, in this life or a former one: whom it addresses does not change any more."""
+    into: Profile | None = None
+    """Whom its profile was merged into before the first try."""
+    once: bytes = b""
+    """Where the mark stands that it holds."""
 
     @property
     def who(self) -> str:
         """The profile it is for: order holds within it."""
         return self.op["profile"]["id"]
+
+    @property
+    def person(self) -> str:
+        """The profile that the state speaks of: the one it was merged into, if it was."""
+        return self.who if self.into is None else self.into["id"]
 
     @property
     def weight(self) -> int:
@@ -57,13 +69,17 @@ class Group:
     after: "Group | None" = None
     at_ms: int = 0
     """When its call was last planned, by the wall clock."""
-    request: Any = None
     effects: Any = None
     """What its family will keep in the state once it is accepted."""
+    step: Any = None
+    """Where its family is between questions."""
+    job: str | None = None
+    """Klaviyo's open job that has its rows: it stays together until the job ends."""
 
     def profiles(self) -> set[str]:
         """Whose rows it holds, those that wait behind it included."""
         found = {row.who for row in self.rows}
+        found |= {row.into["id"] for row in self.rows if row.into is not None}
         return found | self.after.profiles() if self.after else found
 
 

@@ -10,18 +10,15 @@ from uuid import uuid4
 from streams.deliver import ending, intent
 from streams.deliver.budget import SLICE_S
 from streams.deliver.desk import Desk
-from streams.deliver.family import Family, Sorting
-from streams.deliver.intake import Intake, duplicate
-from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
+from streams.deliver.family import Asking, Family, Intending
+from streams.deliver.intake import Intake
+from streams.deliver.judge import Standing
 from streams.deliver.lane import Lane
 from streams.deliver.planner import Call, Plan, Planner
-from streams.deliver.row import Group, Row, Settled
+from streams.deliver.settling import Settling
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Record, Slot
-from streams.engine.telemetry import log
 from streams.engine.topics import twin
-from streams.klaviyo.replies import Accepted, RejectedWhole, Reply, Stopped, Throttled, Transient
-from streams.ledger.reasons import Outcome, Reason
 
 GATHER_S: Final = 0.02
 GATHER_ROWS: Final = 1000
@@ -31,8 +28,6 @@ LEAD_S: Final = 0.05
 """So long before a budget allows a call its transaction is begun."""
 POLL_S: Final = 1.0
 """How often a pause is looked up, at least."""
-REFUSALS: Final = 20
-"""So many rows running refused for no reason that names them: it is hardly the rows, the lane stops."""
 LEAVE_S: Final = 2.0
 """How long the replies to open calls are waited for when the partition goes elsewhere."""
 
@@ -51,18 +46,15 @@ class Sender:
         self._intake.restore(self.topics)
         run, numbers = uuid4().hex[:8], count()
         self._planner = Planner(desk, family, self._lane, lambda: f"{run}-{next(numbers)}")
-        self._standing = Standing(desk.tries)
+        self._settling = Settling(desk, family, self._lane, self._intake, self._planner, Standing(desk.tries))
+        desk.occupancy.lanes[family.name] = self._intake.busy
         self._open: dict[asyncio.Task[None], Call] = {}
         self._results: list[Call] = []
         self._wake = asyncio.Event()
         self._wake_at = inf
         self._stopping = False
-        self._stopped: str | None = None
-        self._probe_at = 0.0
-        self._refusals = 0
         self._ticked = False
         self._fault: Exception | None = None
-        self._over: list[tuple[list[Row], bool]] = []
 
     async def feed(self, topic: str, taken: Sequence[Record]) -> None:
         """Take records in."""
@@ -115,15 +107,21 @@ class Sender:
             raise self._fault
         outbox = Outbox()
         now = self._desk.clock()
-        self._settle(outbox)
+        results, self._results = self._results, []
+        self._planner.ready.extend(self._intake.take_adopted())
+        self._settling.settle(outbox, results)
         plan = self._plan(outbox, now)
-        self._silent(outbox, plan)
+        self._settling.end(outbox, plan.ended)
+        self._settling.silent(outbox, plan)
+        if plan.silent or plan.ended:
+            self._wake.set()
         for call in plan.calls:
             self._intend(outbox, call, now)
         if self._ticked:
             ending.forget_sent(outbox, self._intake)
             self._ticked = False
         ending.positions(outbox, self._intake)
+        ending.marks(outbox, self._intake)
         if outbox.changes or outbox.outcomes or outbox.positions or outbox.dead_letters:
             self._spendings(outbox, now)
             began = self._desk.clock()
@@ -131,25 +129,28 @@ class Sender:
             for call in plan.calls:
                 call.valid_until = began + SLICE_S
                 self._open[asyncio.create_task(self._call(call))] = call
-        self._committed()
+            self._desk.ahead.committed(outbox.changes)
+        if self._settling.committed():
+            self._wake.set()
         self._intake.flow()
 
     def _plan(self, outbox: Outbox, now: float) -> Plan:
         def read(key: bytes) -> bytes | None:
-            return outbox.changes[key] if key in outbox.changes else self._slot.store.get(key)
+            return outbox.changes[key] if key in outbox.changes else self._intake.read(key)
 
         self._wake_at = inf
         if self._stopping or self._desk.paused(self._family.name) is not None:
             return Plan()
-        if self._stopped is not None:
+        settling = self._settling
+        if settling.stopped is not None:
             for group in self._planner.dissolve():
                 outbox.delete(intent.key(self._family.name, group.id))
-            if now < self._probe_at or self._open:
-                self._wake_at = inf if self._open else self._probe_at
+            if now < settling.probe_at or self._open:
+                self._wake_at = inf if self._open else settling.probe_at
                 return Plan()
             plan = self._planner.probe(now, read)
             if plan.calls:
-                self._probe_at = now + self._desk.probe_s
+                settling.probe_at = now + self._desk.probe_s
             return plan
         plan = self._planner.plan(now, len(self._open), read)
         event = self._lane.next_event()
@@ -161,11 +162,16 @@ class Sender:
         group = call.group
         outbox.put(intent.key(self._family.name, group.id), intent.form(group.rows, at_ms, call.lasts))
         for row in group.rows:
+            row.tried = True
             ending.uncover(outbox, self._intake, row.topic, row.offset)
+        if isinstance(self._family, Intending):
+            changes = self._family.intends(group, at_ms)
+            outbox.changes.update(changes)
+            self._desk.ahead.write(changes)
 
     def _spendings(self, outbox: Outbox, now: float) -> None:
         family = self._family
-        for name in family.budgets if isinstance(family, Sorting) else (family.single, family.bulk):
+        for name in family.budgets if isinstance(family, Asking) else (family.single, family.bulk):
             if name:
                 outbox.put(*self._desk.spending.form(name, now, self._desk.now_ms()))
 
@@ -194,130 +200,3 @@ class Sender:
             asyncio.get_running_loop().call_later(GATHER_S, self._wake.set)
         elif sum(len(result.group.rows) for result in self._results) >= GATHER_ROWS:
             self._wake.set()
-
-    def _settle(self, outbox: Outbox) -> None:
-        """Write what the gathered results and the intake have ended."""
-        ended, self._intake.ended = self._intake.ended, []
-        self._end(outbox, ended)
-        results, self._results = self._results, []
-        for call in results:
-            if call.reply is None:
-                self._planner.ready.append(call.group)
-            else:
-                self._result(outbox, call)
-
-    def _result(self, outbox: Outbox, call: Call) -> None:
-        group, reply = call.group, call.reply
-        if reply is None:
-            return
-        outbox.delete(intent.key(self._family.name, group.id))
-        if call.request.asks and isinstance(reply.verdict, Accepted):
-            self._learn(outbox, group, reply)
-            return
-        judged = judge(group, call.request, reply, self._standing)
-        settled = judged.settled
-        if isinstance(reply.verdict, Accepted):
-            settled, changes = self._family.accepted(group, reply, settled)
-            outbox.changes.update(changes)
-        elif settled and isinstance(self._family, Sorting):
-            refused = settled
-            settled, gone = self._family.rejected(refused)
-            outbox.changes.update(gone)
-            over = {end.row for end in settled}
-            self._lane.put_back([end.row for end in refused if end.row not in over])
-        if isinstance(reply.verdict, Accepted) and self._standing.share < LOW:
-            # an outage ends: what waits for its next try waits no longer
-            self._planner.ready.extend(self._lane.drain())
-        self._stand(call, judged)
-        profiles = group.profiles()
-        for again in judged.again:
-            profiles -= again.group.profiles()
-            self._again(outbox, again, call)
-        self._lane.put_back(judged.dissolved)
-        self._end(outbox, settled)
-        self._lane.free(profiles)
-
-    def _learn(self, outbox: Outbox, group: Group, reply: Reply) -> None:
-        """A question was answered: what it was asked for goes on."""
-        if not isinstance(self._family, Sorting):
-            raise TypeError(f"{self._family.name} asks nothing")
-        learned = self._family.learned(group, reply, self._desk.now_ms())
-        outbox.changes.update(learned.changes)
-        over = {end.row for end in learned.ended}
-        profiles = group.profiles()
-        group.rows = [row for row in group.rows if row not in over]
-        if learned.stay and group.rows:
-            profiles -= group.profiles()
-            self._planner.ready.append(group)
-        else:
-            self._lane.put_back(group.rows)
-        self._end(outbox, learned.ended)
-        self._lane.free(profiles)
-
-    def _again(self, outbox: Outbox, again: Again, call: Call) -> None:
-        now = self._desk.clock()
-        if again.doubt:
-            at_ms = int((self._desk.wall() - (now - call.at)) * 1000)
-            key = intent.key(self._family.name, again.group.id)
-            outbox.put(key, intent.form(chain(again.group), at_ms, call.lasts))
-        if again.wait_s <= 0:
-            self._planner.ready.append(again.group)
-            return
-        wait = again.wait_s if again.exact else self._desk.random.uniform(0, again.wait_s)
-        self._lane.again(again.group, now + wait)
-
-    def _stand(self, call: Call, judged: Judged) -> None:
-        """What the answer says about the lane and the account."""
-        verdict = call.reply.verdict if call.reply else None
-        if isinstance(verdict, Accepted | Transient):
-            self._standing = self._standing.after(isinstance(verdict, Accepted))
-        if isinstance(verdict, Throttled):
-            call.budget.throttled(self._desk.clock(), verdict.retry_after)
-        if isinstance(verdict, Accepted):
-            self._refusals = 0
-        elif isinstance(verdict, RejectedWhole) and judged.settled:
-            self._refusals += 1
-        why = judged.stopped
-        if why is None and self._refusals >= REFUSALS:
-            why = f"{self._refusals} rows running were refused, the last with {judged.settled[0].detail}"
-        if why is not None:
-            self._alarm(why)
-        elif self._stopped is not None and not isinstance(verdict, Stopped | Transient | Throttled):
-            log.info("lane_goes_on", account=self._desk.account, lane=self._family.name)
-            self._stopped = None
-
-    def _alarm(self, why: str) -> None:
-        facts = {"account": self._desk.account, "lane": self._family.name, "why": why}
-        if self._stopped is None:
-            log.error("lane_stopped", **facts, probe_s=self._desk.probe_s)
-            self._probe_at = self._desk.clock() + self._desk.probe_s
-        self._stopped = why
-
-    def _silent(self, outbox: Outbox, plan: Plan) -> None:
-        """Groups with nothing to say to Klaviyo."""
-        for group in plan.silent:
-            ends = [Settled(row, Outcome.UNCHANGED, Reason.SAME_VALUES) for row in group.rows]
-            ends, changes = self._family.accepted(group, None, ends)
-            outbox.changes.update(changes)
-            self._end(outbox, ends)
-            if group.after is not None:
-                self._planner.ready.append(group.after)
-            else:
-                self._lane.free(group.profiles())
-            self._wake.set()
-
-    def _end(self, outbox: Outbox, ends: Sequence[Settled]) -> None:
-        ending.write(outbox, ends, self._intake)
-        for sent in (True, False):
-            rows = [end.row for end in ends if (end.outcome != Outcome.DEAD_LETTERED) == sent]
-            if rows:
-                self._over.append((rows, sent))
-
-    def _committed(self) -> None:
-        """Rows whose end is kept are forgotten; those with their ids that came meanwhile end, too."""
-        over, self._over = self._over, []
-        for rows, sent in over:
-            again = self._lane.finished(rows, sent)
-            if again or not sent:
-                self._intake.ended += map(duplicate, again)
-                self._wake.set()

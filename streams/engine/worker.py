@@ -183,7 +183,7 @@ async def _live(config: Config, stage: Stage, ended: "asyncio.Future[Any]", end:
 
 
 def _quieten_gc() -> None:
-    """Look for cycles rarely: batches are thousands of objects that die by themselves (a third of the time)."""
+    """Look for cycles rarely: batches are thousands of objects that die by themselves."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -32,6 +32,7 @@ from streams.gateway.foreign import LOOK_S, Crossing, Foreign, behind
 from streams.gateway.messages import Arrival, Refusal
 from streams.gateway.records import DEAD_LETTERS, EVENTS
 from streams.ledger.reasons import Reason
+from streams.segment import plan_files
 
 STAGE: Final = "bridge"
 AGAIN_S: Final = 1.0
@@ -130,6 +131,7 @@ class Bridge:
 
     def __init__(self, config: Config, crossing: Crossing, watch: Watch) -> None:
         self._config, self._crossing, self._watch = config, crossing, watch
+        self._plan = plan_files.in_force(config)
         self._registry = Registry.of(config)
         self._registry.ready_sync(EVENTS, DEAD_LETTERS)
         slots = Slots.read(config)
@@ -211,9 +213,8 @@ class Bridge:
         (topic, partition), offset = place_of(message)
         crossing = self._crossing
         trace_id = f"{topic}/{partition}/{offset}"
-        arrival = Arrival(
-            crossing.source, crossing.spaces, now, trace_id, self._config.gateway.max_event_bytes
-        )
+        bytes_ = self._config.gateway.max_event_bytes
+        arrival = Arrival(crossing.source, crossing.spaces, now, trace_id, bytes_, self._plan)
         body = message.value()
         if body is None:
             entry.refuse(invalid("the record has no value"), b"", arrival, where=trace_id)

@@ -30,6 +30,8 @@ from streams.gateway.records import DEAD_LETTERS, EVENTS
 from streams.gateway.rows.mapping import Shape, Unmappable, message_of
 from streams.gateway.rows.row import Reader, Row
 from streams.gateway.rows.standing import KIND, Standing, name_of
+from streams.segment import plan_files
+from streams.segment.tracking_plan import TrackingPlan
 
 STAGE: Final = "import"
 CHUNK_ROWS: Final = 2_000
@@ -86,9 +88,10 @@ def import_rows(config: Config, reader: Reader, plan: Plan, watch: Watch) -> Cou
         standing = _standing(config, plan)
         shape = replace(plan.shape, run=standing.run)
         counts, began = Counts(resumed_after=standing.rows), time.monotonic()
+        held = plan_files.in_force(config)
         for chunk in _chunks(reader.rows(standing.point), plan.rate):
             entry = _entry(config, registry)
-            arrival = _arrival(config, plan)
+            arrival = _arrival(config, plan, held)
             refused = sum(_add(entry, row, shape, arrival) is not None for row in chunk)
             sent = len(chunk) - refused
             standing = standing.onward(dict(chunk[-1].after), sent=sent, refused=refused)
@@ -106,7 +109,7 @@ def import_rows(config: Config, reader: Reader, plan: Plan, watch: Watch) -> Cou
 
 def preview(config: Config, reader: Reader, plan: Plan) -> Iterator[tuple[int, bytes | Refusal]]:
     """Each row's number, and the message that an import would send or why it would not; no network."""
-    arrival = _arrival(config, plan)
+    arrival = _arrival(config, plan, plan_files.in_force(config))
     for row in reader.rows(None):
         made = _message(row, plan.shape)
         if not isinstance(made, Refusal):
@@ -182,8 +185,8 @@ def _add(entry: Entry, row: Row, shape: Shape, arrival: Arrival) -> Refusal | No
     return made
 
 
-def _arrival(config: Config, plan: Plan) -> Arrival:
-    return Arrival(plan.shape.name, plan.spaces, now_ms(), plan.name, config.gateway.max_event_bytes)
+def _arrival(config: Config, plan: Plan, held: TrackingPlan | None) -> Arrival:
+    return Arrival(plan.shape.name, plan.spaces, now_ms(), plan.name, config.gateway.max_event_bytes, held)
 
 
 def _entry(config: Config, registry: Registry) -> Entry:

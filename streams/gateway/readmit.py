@@ -49,6 +49,7 @@ def _event(letter: Mapping[str, Any], message: object, line: Line) -> Reentry | 
         origin["accepted_at"],
         letter["trace_id"] or "",
         config.gateway.max_event_bytes,
+        line.plan,
     )
     read = messages.read(message, body, body, arrival)
     if isinstance(read, Refusal):

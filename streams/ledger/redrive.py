@@ -27,6 +27,7 @@ from streams.ledger.marks import Letter, Marks, Run, Verb
 from streams.ledger.outcomes import outcome
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.reentry import STAGES, WRITTEN, Line, Reentry, Stays, reentry
+from streams.segment import plan_files
 
 CHUNK: Final = 1_000
 CHUNK_BYTES: Final = 8_000_000
@@ -107,7 +108,12 @@ class _Job:
         """All chunks; without transactions nothing is written."""
         facts = read_control(self._config)
         self._marks = Marks.of(facts.values())
-        self._line = Line(self._config, Slots.of(facts.values()), self._registry.codec)
+        self._line = Line(
+            self._config,
+            Slots.of(facts.values()),
+            self._registry.codec,
+            plan_files.in_force(self._config),
+        )
         reader = Reader(self._config.kafka.client())
         everything = bounds(self._config, reader)
         named, since = self._plan.letters, self._plan.filters.since

@@ -11,6 +11,7 @@ from streams.engine.partition import partition_of
 from streams.engine.slots import Slots
 from streams.engine.topics import LANES, twin
 from streams.segment.envelope import Origin, typed_identifier
+from streams.segment.tracking_plan import TrackingPlan
 
 Codecs = Callable[[str], Codec]
 """Schema name → codec, ready to write and with the letter's schema learned."""
@@ -44,6 +45,8 @@ class Line:
     config: Config
     slots: Slots
     codec: Codecs
+    plan: TrackingPlan | None = None
+    """What tracks are held to; None = nothing."""
 
     def space_slot(self, space: str) -> int | None:
         """The space's partition; None for one that is no longer served."""

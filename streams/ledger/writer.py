@@ -36,11 +36,18 @@ class Ledger:
     ) -> bytes:
         """One framed dead letter; ``more`` is account, lane, delivery_id, attempts, reply or trace_id."""
         at = int(time() * 1000)
-        return self._dead_letter(dead_letter(origin, event_id, self._stage, reason, detail, data, at=at, **more))
+        return self._dead_letter(
+            dead_letter(origin, event_id, self._stage, reason, detail, data, at=at, **more)
+        )
 
 
 def origin_of_unreadable(line: str, partition: int, record: Consumed) -> Origin:
     """The origin of a record whose own can't be read: its place in this stage's input."""
     return Origin(
-        line=line, space="", partition=partition, offset=record.offset, accepted_at=record.timestamp, replay=None
+        line=line,
+        space="",
+        partition=partition,
+        offset=record.offset,
+        accepted_at=record.timestamp,
+        replay=None,
     )

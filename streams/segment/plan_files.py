@@ -34,6 +34,12 @@ def load(config: Config) -> TrackingPlan:
     return TrackingPlan(contracts, levels, config.contracts.unknown)
 
 
+def in_force(config: Config) -> TrackingPlan | None:
+    """The same, or None where it never acts: nothing is asked of it then. Raises ConfigError."""
+    plan = load(config)
+    return None if plan.idle else plan
+
+
 def check(config: Config) -> list[Problem]:
     """Every problem of the contracts; none = they can be used."""
     try:

@@ -1,13 +1,22 @@
 """Contracts at the gateway: held while the message is read anyway, one broken event costs only itself."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import orjson
 
+from streams.config import load
 from streams.gateway import bodies, records
 from streams.gateway.messages import Arrival
 from streams.gateway.metrics import Metrics
+from streams.gateway.readmit import readmit
+from streams.ledger.reentry import Line, Reentry
 from streams.segment.contracts import Contracts
 from streams.segment.tracking_plan import TrackingPlan
 from tests.gateway.conftest import ENCODERS, own
+from tests.ledger.said import origin
+from tests.ledger.test_reentry import SLOTS
+from tests.line import PIPELINE
 
 SCHEMA = {"type": "record", "event": "Signed Up", "fields": [{"name": "plan", "type": "string"}]}
 GOOD = {"type": "track", "event": "Signed Up", "userId": "u", "messageId": "m1", "properties": {"plan": "x"}}
@@ -46,3 +55,15 @@ def test_a_warning_is_counted_where_metrics_show_it() -> None:
     assert (out.events, out.refused) == (4, [])
     shown = Metrics(held.warned).text(0)
     assert 'streams_gateway_contract_warnings_total{event="Signed Up"} 1' in shown
+
+
+def test_what_is_redriven_is_held_to_the_contracts_of_now(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(PIPELINE)
+    letter = {"stage": "gateway", "reason": "contract", "bytes": orjson.dumps(BAD), "trace_id": "t"}
+    letter |= {"origin": origin(7), "account": None}
+
+    line = Line(load(file, {}), SLOTS, lambda _: own("envelope"), plan())
+
+    assert "still contract: properties.plan must be string" in str(readmit(letter, line))
+    assert isinstance(readmit(letter, replace(line, plan=None)), Reentry)

@@ -56,7 +56,7 @@ class Problem:
         }
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault of the program
+class Refused(Exception):
     """The call ends here with these errors."""
 
     def __init__(self, *problems: Problem) -> None:

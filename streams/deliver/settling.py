@@ -1,0 +1,177 @@
+"""What answers mean for a lane: which rows end, which go again, whether the lane goes on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from streams.deliver import ending, intent
+from streams.deliver.desk import Desk
+from streams.deliver.family import Asking, Family, Learned, Patient
+from streams.deliver.intake import Intake, duplicate
+from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
+from streams.deliver.lane import Lane
+from streams.deliver.planner import Call, Plan, Planner
+from streams.deliver.row import Group, Row, Settled
+from streams.engine.outbox import Outbox
+from streams.engine.telemetry import log
+from streams.klaviyo.replies import Accepted, RejectedWhole, Reply, Stopped, Throttled, Transient
+from streams.ledger.reasons import Outcome, Reason
+
+REFUSALS: Final = 20
+"""So many rows running refused for no reason that names them: it is hardly the rows, the lane stops."""
+
+
+@dataclass(slots=True)
+class Settling:
+    """Turns results into what a transaction says; all but ``stopped`` is its own."""
+
+    desk: Desk
+    family: Family
+    lane: Lane
+    intake: Intake
+    planner: Planner
+    standing: Standing
+    stopped: str | None = None
+    """Why the lane tries one row now and then only."""
+    probe_at: float = 0.0
+    _refusals: int = 0
+    _over: list[tuple[list[Row], bool]] = field(default_factory=list)
+
+    def settle(self, outbox: Outbox, results: Sequence[Call]) -> None:
+        """Write what the gathered results and the intake have ended."""
+        ended, self.intake.ended = self.intake.ended, []
+        self.end(outbox, ended)
+        for call in results:
+            if call.reply is None:
+                self.planner.ready.append(call.group)
+            else:
+                self._result(outbox, call, call.reply)
+
+    def _result(self, outbox: Outbox, call: Call, reply: Reply) -> None:
+        group, now_ms = call.group, self.desk.now_ms()
+        outbox.delete(intent.key(self.family.name, group.id))
+        if call.request.asks and isinstance(reply.verdict, Accepted):
+            if not isinstance(self.family, Asking):
+                raise TypeError(f"{self.family.name} asks nothing")
+            self._learn(outbox, group, self.family.learned(group, reply, now_ms))
+            return
+        if isinstance(self.family, Patient) and not isinstance(reply.verdict, Accepted):
+            refused = self.family.refused(group, reply, now_ms)
+            if refused is not None:
+                why = reply.verdict.detail if isinstance(reply.verdict, Stopped) else None
+                self._stand(call, Judged(stopped=why))
+                self._learn(outbox, group, refused)
+                return
+        judged = judge(group, call.request, reply, self.standing)
+        settled = judged.settled
+        if isinstance(reply.verdict, Accepted):
+            settled, changes = self.family.accepted(group, reply, settled)
+            outbox.changes.update(changes)
+        elif settled and isinstance(self.family, Asking):
+            found = settled
+            settled, gone = self.family.rejected(found)
+            outbox.changes.update(gone)
+            over = {end.row for end in settled}
+            self.lane.put_back([end.row for end in found if end.row not in over])
+        if isinstance(reply.verdict, Accepted) and self.standing.share < LOW:
+            # an outage ends: what waits for its next try waits no longer
+            self.planner.ready.extend(self.lane.drain())
+        self._stand(call, judged)
+        profiles = group.profiles()
+        for again in judged.again:
+            profiles -= again.group.profiles()
+            self._again(outbox, again, call)
+        self.lane.put_back(judged.dissolved)
+        self.end(outbox, settled)
+        self.lane.free(profiles)
+
+    def _learn(self, outbox: Outbox, group: Group, learned: Learned) -> None:
+        """A question was answered: what it was asked for goes on."""
+        outbox.changes.update(learned.changes)
+        over = {end.row for end in learned.ended}
+        profiles = group.profiles()
+        group.rows = [row for row in group.rows if row not in over]
+        if learned.stay and group.rows:
+            profiles -= group.profiles()
+            if learned.wait_s > 0:
+                self.lane.again(group, self.desk.clock() + learned.wait_s, failed=False)
+            else:
+                self.planner.ready.append(group)
+        else:
+            self.lane.put_back(chain(group))
+        self.end(outbox, learned.ended)
+        self.lane.free(profiles)
+
+    def _again(self, outbox: Outbox, again: Again, call: Call) -> None:
+        now = self.desk.clock()
+        if again.doubt:
+            at_ms = int((self.desk.wall() - (now - call.at)) * 1000)
+            key = intent.key(self.family.name, again.group.id)
+            outbox.put(key, intent.form(chain(again.group), at_ms, call.lasts))
+        if again.wait_s <= 0:
+            self.planner.ready.append(again.group)
+            return
+        wait = again.wait_s if again.exact else self.desk.random.uniform(0, again.wait_s)
+        self.lane.again(again.group, now + wait)
+
+    def _stand(self, call: Call, judged: Judged) -> None:
+        """What the answer says about the lane and the account."""
+        verdict = call.reply.verdict if call.reply else None
+        if isinstance(verdict, Accepted | Transient):
+            self.standing = self.standing.after(isinstance(verdict, Accepted))
+        if isinstance(verdict, Throttled):
+            call.budget.throttled(self.desk.clock(), verdict.retry_after)
+        if isinstance(verdict, Accepted):
+            self._refusals = 0
+        elif isinstance(verdict, RejectedWhole) and judged.settled:
+            self._refusals += 1
+        why = judged.stopped
+        if why is None and self._refusals >= REFUSALS:
+            why = f"{self._refusals} rows running were refused, the last with {judged.settled[0].detail}"
+        if why is not None:
+            self._alarm(why)
+        elif self.stopped is not None and not isinstance(verdict, Stopped | Transient | Throttled):
+            log.info("lane_goes_on", account=self.desk.account, lane=self.family.name)
+            self.stopped = None
+
+    def _alarm(self, why: str) -> None:
+        facts = {"account": self.desk.account, "lane": self.family.name, "why": why}
+        if self.stopped is None:
+            log.error("lane_stopped", **facts, probe_s=self.desk.probe_s)
+            self.probe_at = self.desk.clock() + self.desk.probe_s
+        self.stopped = why
+
+    def silent(self, outbox: Outbox, plan: Plan) -> None:
+        """Groups with nothing to say to Klaviyo."""
+        for group in plan.silent:
+            ends = [Settled(row, Outcome.UNCHANGED, Reason.SAME_VALUES) for row in group.rows]
+            ends, changes = self.family.accepted(group, None, ends)
+            outbox.changes.update(changes)
+            self.end(outbox, ends)
+            if group.after is not None:
+                self.planner.ready.append(group.after)
+            else:
+                self.lane.free(group.profiles())
+
+    def end(self, outbox: Outbox, ends: Sequence[Settled]) -> None:
+        """Write ends; their rows are forgotten once that is committed."""
+        ending.write(outbox, ends, self.intake)
+        for sent in (True, False):
+            rows = [end.row for end in ends if (end.outcome != Outcome.DEAD_LETTERED) == sent]
+            if rows:
+                self._over.append((rows, sent))
+
+    def committed(self) -> bool:
+        """Rows whose end is kept are forgotten; those with their ids that came meanwhile end, too.
+
+        Returns:
+            Whether there is more to do at once.
+        """
+        over, self._over = self._over, []
+        more = False
+        for rows, sent in over:
+            again = self.lane.finished(rows, sent)
+            if again or not sent:
+                self.intake.ended += map(duplicate, again)
+                more = True
+        return more

@@ -191,7 +191,7 @@ def _run(
     key = ""
     mark = None
     if rule.once:
-        mark = rule.once(message)
+        mark = rule.once(message, profile)
         if mark is None:
             return [], "no once: nothing found where the rule looks for it"
     if rule.key:

@@ -1,9 +1,11 @@
 """``once:``: which mark an operation carries, so that deliver makes one of it."""
 
+import orjson
 import pytest
 
 from streams.config import ConfigError
-from tests.route.sample import payloads, route, router
+from streams.segment.envelope import Profile
+from tests.route.sample import ORIGIN, PETER, envelope, payloads, route, router
 
 ORDER = {
     "type": "track",
@@ -36,6 +38,16 @@ def test_the_same_order_from_another_sender_has_the_same_marks() -> None:
 def test_ever_is_no_value_of_a_message() -> None:
     called_ever = ORDER | {"properties": {"order_id": "ever"}}
     assert not set(marks("ever", called_ever)) & set(marks("$.properties.order_id", called_ever))
+
+
+def test_ever_is_for_each_person() -> None:
+    rules = router("  - {when: type = 'track', do: event, once: ever, product_metric: null}")
+    other = Profile(id="p2", email=None, phone=None, user_id="u2", anonymous_ids=[])
+    first, second = (
+        orjson.loads(rules.route(ORDER, envelope(ORDER), who, ORIGIN, False).operations[0][2]["payload"])
+        for who in (PETER, other)
+    )
+    assert first["once"] != second["once"]
 
 
 @pytest.mark.parametrize("do", ["profile", "subscribe", "erase"])

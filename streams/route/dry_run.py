@@ -146,9 +146,9 @@ class _Run:
             self._call(operation, account, answer)
         for _, reason, detail in routed.refusals:
             _settle(answer, Outcome.DEAD_LETTERED, f"{reason}:{detail}")
-        if routed.operations:
+        if answer.requests:
             _settle(answer, Outcome.ROUTED, None)
-        elif not routed.refusals:
+        elif not routed.operations and not routed.refusals:
             _settle(answer, Outcome.FILTERED, routed.filtered)
 
     def _call(self, operation: Operation, account: str, answer: Line) -> None:

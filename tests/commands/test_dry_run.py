@@ -128,6 +128,17 @@ def test_against_tells_what_another_configuration_changes(file: Path, tmp_path: 
     }
 
 
+def test_what_a_rule_makes_only_once_is_not_made_again(file: Path) -> None:
+    file.write_text(CONFIG.replace("product_metric: null", "once: $.properties.order_id"))
+    order = track("Order Completed", properties={"order_id": "o1", "products": [{"sku": "s"}]})
+    again = order | {"messageId": "from the server"}
+
+    _, (first, second) = call(file, [order, again])
+
+    assert (first["outcome"], len(first["requests"])) == ("routed", 2)
+    assert (second["outcome"], second["reason"], second["requests"]) == ("unchanged", "once", [])
+
+
 def test_a_run_says_the_same_again(file: Path) -> None:
     lines = [ORDER, IDENTIFY, track("User Subscribed")]
     assert call(file, lines)[0].stdout == call(file, lines)[0].stdout

@@ -30,10 +30,15 @@ class Calls:
     def __init__(self, config: Config, now: int) -> None:
         self._headers = {name: _headers(account) for name, account in config.accounts.items()}
         self._now = now
+        self._marks: dict[tuple[str, str], str] = {}
+        """Account and once-mark → the operation that holds it."""
 
     def __call__(self, operation: Operation) -> Call | Fate:
         """The call of one operation, or why Klaviyo could not take it."""
         payload = orjson.loads(operation["payload"])
+        mark = operation["account"], payload.get("once", "")
+        if self._marks.get(mark, operation["op_id"]) != operation["op_id"]:
+            return Fate(Outcome.UNCHANGED, Reason.ONCE)
         if operation["kind"] == "event":
             made = self._event(operation, payload)
         elif operation["kind"] == "profile":
@@ -43,6 +48,8 @@ class Calls:
         if isinstance(made, Fate):
             return made
         request, ignored = made
+        if "once" in payload:
+            self._marks[mark] = operation["op_id"]
         headers = self._headers[operation["account"]]
         return Call(request.method, request.path, headers, orjson.loads(request.body), ignored)
 

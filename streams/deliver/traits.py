@@ -4,8 +4,8 @@ The state of a profile is a hash and an event time for each attribute, so that w
 not sent again and an older event never overwrites a newer value.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -26,6 +26,8 @@ class Update:
     unset: tuple[str, ...] = ()
     extends: bool = False
     """It appends or unappends, which no value of ours can tell to be done already."""
+    once: dict[str, Any] = field(default_factory=dict)
+    """Properties that count only where there is none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ def fold(state: State, updates: Sequence[Update]) -> Folded:
     changed: list[bool] = []
     for update in updates:
         differs = update.extends
+        for name, value in update.once.items():
+            path = f"properties.{name}"
+            if path not in new or not new[path][0]:
+                new[path] = [_hash(value), update.time]
+                values[path], differs = value, True
+                unset.discard(path)
         for path, value, gone in _leaves(update):
             mark = "" if gone else _hash(value)
             before = new.get(path)
@@ -64,6 +72,18 @@ def fold(state: State, updates: Sequence[Update]) -> Folded:
         changed.append(differs)
     keys = tuple(sorted(path.removeprefix("properties.") for path in unset))
     return Folded(updates[-1].who, _nested(values), keys, new, tuple(changed))
+
+
+def doubted(state: State, sure: Collection[str] = ()) -> State:
+    """A state of which only times and ``sure`` paths are known: a merge at Klaviyo chose among values."""
+    return {path: entry if path in sure or not entry[0] else ["?", entry[1]] for path, entry in state.items()}
+
+
+def joined(one: State, other: State) -> State:
+    """The state of two profiles that become one: of a path that both have only the later time is known."""
+    both = {path: ["?", max(one[path][1], other[path][1])] for path in one if path in other}
+    apart = {path: entry for path, entry in (one | other).items() if not path.startswith("#")}
+    return apart | {path: entry for path, entry in both.items() if not path.startswith("#")}
 
 
 def _leaves(update: Update) -> Iterator[tuple[str, Any, bool]]:

@@ -35,6 +35,11 @@ EVENT_SINGLE = "event/single"
 EVENT_BULK = "event/bulk"
 PROFILE_IMPORT = "profile/import"
 PROFILE_GET = "profile/get"
+PROFILE_BULK = "profile/bulk"
+PROFILE_BULK_GET = "profile/bulk/get"
+PROFILE_BULK_ERRORS = "profile/bulk/errors"
+MERGE = "merge"
+ERASE = "erase"
 LIST_CREATE = "list/write"
 LIST_GET = "list/get"
 LIST_SIZE = "list/get/one"
@@ -53,7 +58,9 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "metrics/get": _M,
         PROFILE_IMPORT: _L,
         PROFILE_GET: _L,
-        "profile/bulk": _M,
+        PROFILE_BULK: _M,
+        PROFILE_BULK_GET: _M,
+        PROFILE_BULK_ERRORS: _M,
         LIST_CREATE: _M,
         LIST_GET: _L,
         LIST_SIZE: Limit(1, 15),
@@ -63,8 +70,8 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         UNSUBSCRIBE: _L,
         SUPPRESS: _L,
         UNSUPPRESS: _L,
-        "merge": _M,
-        "erase": _S,
+        MERGE: _M,
+        ERASE: _S,
     }
 )
 """Budget name → limit."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
@@ -30,12 +31,13 @@ class Blame:
 class Accepted:
     """2xx. ``ignored``: fields that Klaviyo left out nonetheless; ``klaviyo_id`` comes with profile calls.
 
-    ``data`` is what a question was answered: resources, or one.
+    ``data`` is what a question was answered: resources, or one; ``next`` is the next page's cursor.
     """
 
     ignored: tuple[str, ...] = ()
     klaviyo_id: str | None = None
     data: Any = None
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,14 @@ def _verdict(status: int, headers: Mapping[str, str], body: bytes, text: str, re
         if request.asks and (document is None or "data" not in document):
             return Transient(f"{said}: an answer without data")
         data = document["data"] if request.asks and document else None
-        return Accepted(_ignored(headers), _klaviyo_id(document), data)
+        return Accepted(_ignored(headers), _klaviyo_id(document), data, _next(document))
     if status in _RESTS or status >= 500:
         wait = _seconds(headers.get("retry-after"))
         return Throttled(max(1.0, wait or 0.0)) if status == 429 else Transient(said)
     if status == 403:
         return Stopped(said) if document and "errors" in document else Transient(said)
+    if status == 404 and request.names and document and "errors" in document:
+        return RejectedWhole(said)
     if status in _NOT_ABOUT_A_ROW:
         return Stopped(said)
     if status == 409:
@@ -204,6 +208,13 @@ def _klaviyo_id(document: dict[str, Any] | None) -> str | None:
     data = document.get("data") if document else None
     found = data.get("id") if isinstance(data, dict) and data.get("type") == "profile" else None
     return found if isinstance(found, str) else None
+
+
+def _next(document: dict[str, Any] | None) -> str | None:
+    links = document.get("links") if document else None
+    link = links.get("next") if isinstance(links, dict) else None
+    found = parse_qs(urlsplit(link).query).get("page[cursor]") if isinstance(link, str) else None
+    return found[0] if found else None
 
 
 def _duplicate(document: dict[str, Any] | None) -> str | None:

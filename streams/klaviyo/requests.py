@@ -35,6 +35,8 @@ class Request:
     bulk: bool = False
     asks: bool = False
     """A question: its answer is read, and ends no row."""
+    names: bool = False
+    """It names a profile or a job that may be gone: a 404 is about that, not about the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)

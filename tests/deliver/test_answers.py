@@ -93,7 +93,7 @@ async def test_a_bulk_call_that_keeps_failing_is_halved_down_to_its_bad_row() ->
         assert len(await sim.events()) == 63
 
 
-async def test_two_owners_of_the_identifiers_are_a_dead_letter_that_names_them() -> None:
+async def test_two_owners_of_the_identifiers_become_the_one_with_the_address() -> None:
     async with simulator() as sim:
         line = Line(sim.url)
         one = operation(1, kind="profile", payload={"attributes": {"title": "a"}})
@@ -104,10 +104,9 @@ async def test_two_owners_of_the_identifiers_are_a_dead_letter_that_names_them()
         await line.drain()
         line.put(both)
         await line.drain()
-        (letter,) = line.world.dead_letters
-        assert letter["reason"] == "profile_conflict"
-        assert letter["reply"]["status"] == 409
-        assert letter["bytes"] == line.world.topics["klaviyo.profiles"][2].value
+        assert not line.world.dead_letters
+        (profile,) = (await sim.get("profiles"))["data"]
+        assert (profile["email"], profile["title"]) == ("u1@shop.io", "c")
 
 
 async def test_a_field_that_klaviyo_ignores_is_visible() -> None:

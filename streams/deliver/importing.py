@@ -1,0 +1,167 @@
+"""A bulk import from rows to its end: one element a profile, a job, its errors, the rows it has done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import orjson
+
+from streams.deliver import jobs, notices
+from streams.deliver.family import Learned, Read
+from streams.deliver.judge import dead
+from streams.deliver.row import Group, Row, Settled
+from streams.deliver.traits import Folded, fold
+from streams.klaviyo import imports
+from streams.klaviyo.imports import Failed
+from streams.klaviyo.replies import Accepted, Rejected, RejectedWhole, Reply, Throttled
+from streams.klaviyo.requests import Request
+from streams.ledger.reasons import Outcome, Reason
+
+_FIRST_WAIT_S: Final = 0.25
+_LONGEST_WAIT_S: Final = 30.0
+
+
+def traits_key(profile_id: str) -> bytes:
+    """Where the state of a profile's attributes stands."""
+    return b"t/" + profile_id.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One profile's rows, folded onto what Klaviyo has."""
+
+    rows: list[Row]
+    folded: Folded
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to say."""
+        return any(self.folded.changed)
+
+
+@dataclass(slots=True)
+class Import:
+    """Where a job is."""
+
+    looks: int = 0
+    ended: bool = False
+    cursor: str | None = None
+    failed: list[Failed] = field(default_factory=list)
+
+
+def fold_rows(rows: Sequence[Row], read: Read) -> Element:
+    """One profile's rows folded onto its state."""
+    state = read(traits_key(rows[0].person))
+    updates = [row.ready.update for row in rows]
+    return Element(list(rows), fold(orjson.loads(state) if state else {}, updates))
+
+
+def settled(element: Element, ends: Sequence[Settled]) -> list[Settled]:
+    """Ends of one profile's rows: an update that changed nothing is ``unchanged``."""
+    return [
+        end if differs else replace(end, outcome=Outcome.UNCHANGED, reason=Reason.SAME_VALUES)
+        for end, differs in zip(ends, element.folded.changed, strict=True)
+    ]
+
+
+def request(family: str, group: Group, read: Read) -> Request | None:
+    """The job's creation, or the next question about it; None when no row says anything new."""
+    if group.job is None or group.effects is None:
+        group.effects = [fold_rows(rows, read) for rows in notices.by_profile(group.rows)]
+    if group.job is None:
+        numbers = {id(row): number for number, row in enumerate(group.rows)}
+        said = [element for element in group.effects if element.changed]
+        layout = [tuple(numbers[id(row)] for row in element.rows) for element in said]
+        bodies = [element.folded.who | element.folded.attributes for element in said]
+        return imports.create(bodies, layout) if said else None
+    if group.step is None:
+        group.step = Import()
+    at: Import = group.step
+    return imports.errors(group.job, at.cursor) if at.ended else imports.look(group.job)
+
+
+def learned(family: str, group: Group, reply: Reply, now_ms: int) -> Learned:
+    """An answer: the job exists, goes on, or is done."""
+    verdict = reply.verdict
+    data = verdict.data if isinstance(verdict, Accepted) else None
+    if group.job is None:
+        job = str(data["id"]) if isinstance(data, dict) else ""
+        said = [element.rows[0].who for element in group.effects if element.changed]
+        group.job, group.step = job, Import()
+        changes = {jobs.key(family, job): jobs.form(group.rows, said, now_ms)}
+        return Learned(changes, stay=True, wait_s=_FIRST_WAIT_S)
+    at: Import = group.step
+    if at.ended:
+        at.failed += imports.failures(data)
+        at.cursor = verdict.next if isinstance(verdict, Accepted) else None
+        return Learned(stay=True) if at.cursor else _done(family, group)
+    status, may_have_failed = imports.status(data)
+    if status == "cancelled":
+        return singly(family, group)
+    if status != "complete":
+        return waited(at)
+    at.ended = True
+    return Learned(stay=True) if may_have_failed else _done(family, group)
+
+
+def refused(family: str, group: Group, reply: Reply) -> Learned | None:
+    """A question about an open job failed: its rows stay together unless Klaviyo has no such job."""
+    if group.job is None:
+        return None
+    if isinstance(reply.verdict, Rejected | RejectedWhole):
+        return singly(family, group)
+    at: Import = group.step
+    if isinstance(reply.verdict, Throttled):
+        return Learned(stay=True, wait_s=reply.verdict.retry_after)
+    return waited(at)
+
+
+def waited(at: Import) -> Learned:
+    """The job needs more time."""
+    wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(at.looks, 10))
+    at.looks += 1
+    return Learned(stay=True, wait_s=wait)
+
+
+def singly(family: str, group: Group) -> Learned:
+    """Nobody knows what the job has done: all its rows go by themselves; they may be repeated."""
+    for row in group.rows:
+        row.ready.alone = True
+    return Learned(_over(family, group))
+
+
+def _over(family: str, group: Group) -> dict[bytes, bytes | None]:
+    job, group.job, group.step = group.job, None, None
+    return {jobs.key(family, job): None} if job else {}
+
+
+def _done(family: str, group: Group) -> Learned:
+    """Failed rows are dead letters with Klaviyo's own words, but for those that a single call can mend."""
+    at: Import = group.step
+    said = [element for element in group.effects if element.changed]
+    failed = {failure.number: failure for failure in at.failed}
+    if any(number is None or number >= len(said) for number in failed):
+        return singly(family, group)
+    changes = _over(family, group)
+    ends: list[Settled] = []
+    failures = {id(element): failed.get(number) for number, element in enumerate(said)}
+    for element in group.effects:
+        failure = failures.get(id(element))
+        for row in element.rows:
+            row.attempts += element.changed
+        if failure is None:
+            changes[traits_key(element.rows[0].person)] = orjson.dumps(element.folded.state)
+            ends += settled(element, [_delivered(row) for row in element.rows])
+        elif failure.code == imports.DUPLICATE:
+            for row in element.rows:
+                row.ready.alone = True
+        else:
+            shown = (200, failure.text)
+            ends += [dead(row, Reason.REJECTED, failure.detail, shown) for row in element.rows]
+    return Learned(changes, ends)
+
+
+def _delivered(row: Row) -> Settled:
+    if row.ignored:
+        return Settled(row, Outcome.DELIVERED, f"{Reason.FIELD_IGNORED}:{','.join(row.ignored)}")
+    return Settled(row, Outcome.DELIVERED, Reason.ACCEPTED)

@@ -1,4 +1,5 @@
 # demo: the whole line once, with a summary (KEEP=1 leaves it running)   test: everything   bench: measured floors
+# soak: half an hour in Klaviyo's real windows: budgets used, owners killed or asleep, memory (ARGS: names)
 # lint, fmt: the style   lock: pin the libraries anew   clean: stop the local stack, remove all that was made
 # ARGS="…" is handed to what runs. PYTHON=… names the Python to start from.
 PYTHON ?= python3
@@ -6,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test bench lint fmt lock clean
+.PHONY: demo test bench soak lint fmt lock clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -19,6 +20,10 @@ test: $(INSTALLED)
 bench: $(INSTALLED)
 	$(RUN) -m streams.local
 	$(RUN) -m tests.bench $(ARGS)
+
+soak: $(INSTALLED)
+	$(RUN) -m streams.local
+	$(RUN) -m tests.soak $(ARGS)
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

@@ -29,7 +29,7 @@ SHELLS = {
     "dedupe": {"agent.py"},
     "identify": {"agent.py"},
     "route": {"agent.py"},
-    "deliver": {"agent.py", "desk.py", "sender.py"},
+    "deliver": {"agent.py", "brake.py", "desk.py", "sender.py"},
     "feedback": {"agent.py"},
 }
 """The files of a room that do I/O, or ask for the time; all others are pure."""

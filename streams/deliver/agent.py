@@ -7,10 +7,12 @@ from typing import ClassVar
 from streams.config.model import Account
 from streams.config.sections import Lists as ListSettings
 from streams.deliver import spending
+from streams.deliver.brake import LaneBrake
 from streams.deliver.consent import Consent
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
 from streams.deliver.family import Family, Unsupported
+from streams.deliver.guard import Brake, Guard, NewBrake
 from streams.deliver.lists import Lists
 from streams.deliver.profiles import Profiles
 from streams.deliver.sender import LEAVE_S, Sender
@@ -23,13 +25,13 @@ from streams.klaviyo.budgets import LIMITS
 from streams.klaviyo.client import Client
 
 
-def families(lists: ListSettings) -> tuple[Family, ...]:
-    """The lanes of one account."""
+def families(lists: ListSettings, brake: NewBrake = lambda _: Brake()) -> tuple[Family, ...]:
+    """The lanes of one account; ``brake`` gives each the means to pause itself."""
     return (
         Events(),
         Profiles(),
-        Lists(create=lists.create),
-        Consent(),
+        Lists(create=lists.create, guard=Guard(lists.guard_share, brake("lists"))),
+        Consent(guard=Guard(lists.guard_share, brake("consent"))),
         Unsupported("admin"),
     )
 
@@ -97,7 +99,14 @@ class Deliver:
         return desk
 
     async def _deliver(self, slot: Slot, desk: Desk) -> None:
-        senders = [Sender(desk, family, slot) for family in families(self._context.config.lists)]
+        config = self._context.config
+        brakes: list[LaneBrake] = []
+
+        def brake(lane: str) -> LaneBrake:
+            brakes.append(LaneBrake(config, desk.account, lane, lambda: desk.paused(lane)))
+            return brakes[-1]
+
+        senders = [Sender(desk, family, slot) for family in families(config.lists, brake)]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
         feeding = asyncio.create_task(self._feed(slot, by_topic))
         running = [asyncio.create_task(sender.run()) for sender in senders]
@@ -111,6 +120,8 @@ class Deliver:
             for task in (feeding, *running):
                 task.cancel()
             ends = await asyncio.gather(feeding, *running, return_exceptions=True)
+            for each in brakes:
+                await each.close()
         for end in ends:
             if isinstance(end, Exception):
                 raise end

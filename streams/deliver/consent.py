@@ -6,10 +6,19 @@ from typing import Any, Final
 
 from streams.deliver import lookups, permission
 from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
+from streams.deliver.guard import Guard
 from streams.deliver.permission import Mark, Word
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience, consents, limits, requests
-from streams.klaviyo.budgets import LIST_GET, PROFILE_GET, SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, UNSUPPRESS
+from streams.klaviyo.budgets import (
+    LIST_GET,
+    LIST_SIZE,
+    PROFILE_GET,
+    SUBSCRIBE,
+    SUPPRESS,
+    UNSUBSCRIBE,
+    UNSUPPRESS,
+)
 from streams.klaviyo.consents import Person
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.replies import Accepted, Reply
@@ -57,6 +66,8 @@ class Ready:
     asked_at: int = permission.NEVER
     asked_after: int = -1
     """How many attempts there had been when Klaviyo was asked about the person."""
+    counted: bool = False
+    """The guard knows that it leaves its list."""
     membership: tuple[bool, int] | None = None
     historical: bool = False
 
@@ -76,11 +87,20 @@ class Ready:
 class Consent:
     """The consent family."""
 
+    guard: Guard = field(default_factory=Guard)
     name: str = "consent"
     single: str = SUBSCRIBE
     bulk: str | None = None
     each: int = 1
-    budgets: tuple[str, ...] = (SUBSCRIBE, UNSUBSCRIBE, SUPPRESS, UNSUPPRESS, LIST_GET, PROFILE_GET)
+    budgets: tuple[str, ...] = (
+        SUBSCRIBE,
+        UNSUBSCRIBE,
+        SUPPRESS,
+        UNSUPPRESS,
+        LIST_GET,
+        LIST_SIZE,
+        PROFILE_GET,
+    )
 
     def prepare(self, op: Operation, now_ms: int) -> Prepared | NotSent:
         """Check one operation."""
@@ -102,12 +122,31 @@ class Consent:
         """Of each profile what needs no call ends first, then one operation goes."""
         parts: dict[tuple[str, ...], list[Row]] = {}
         later: list[Row] = []
+        held: list[Row] = []
         for own in lookups.by_profile(rows):
             chosen = _choose(own, read, now_ms)
             later += [row for row in own if row not in chosen]
+            if self._stopped(chosen[0].ready, now_ms):
+                held += chosen
+                continue
             for row in chosen:
                 parts.setdefault(_part(row), []).append(row)
-        return Sorted([part for group in parts.values() for part in _cut(group)], later)
+        return Sorted([part for group in parts.values() for part in _cut(group)], later, held)
+
+    def _stopped(self, ready: Ready, now_ms: int) -> bool:
+        """Whether the guard lets nobody more leave the list."""
+        list_id = ready.word.list_id
+        if ready.step != "unsubscribe" or not list_id or ready.counted:
+            return False
+        match self.guard.verdict(list_id, now_ms):
+            case "stop":
+                return True
+            case "size":
+                ready.step = "size"
+            case "go":
+                self.guard.leaves(list_id, now_ms)
+                ready.counted = True
+        return False
 
     def request(self, group: Group, read: Read) -> Request | None:
         """The question or the call of a group; None when there is nothing to say to Klaviyo."""
@@ -122,6 +161,8 @@ class Consent:
         match ready.step:
             case "name" | "id":
                 return audience.find_list(ready.step, ready.list)
+            case "size":
+                return audience.list_size(ready.word.list_id)
             case "subscribe":
                 word = ready.word
                 return consents.subscribe(
@@ -145,6 +186,10 @@ class Consent:
         ready: Ready = group.rows[0].ready
         if ready.step in ("name", "id"):
             return lookups.about_list(group, data, now_ms, create=False)
+        if ready.step == "size":
+            for _, its in audience.resources(data):
+                self.guard.sized(ready.word.list_id, int(its.get("profile_count") or 0), now_ms)
+            return Learned()
         found = {
             audience.same(ready.by[0], attributes.get(ready.by[0])): attributes
             for _, attributes in audience.resources(data)
@@ -375,6 +420,8 @@ def _part(row: Row) -> tuple[str, ...]:
     match ready.step:
         case "name" | "id":
             return ready.step, ready.list
+        case "size":
+            return ready.step, ready.word.list_id
         case "subscribe":
             word = ready.word
             return ready.step, word.list_id, str(ready.historical), word.source, ready.by[0]
@@ -389,5 +436,5 @@ def _cut(rows: list[Row]) -> list[list[Row]]:
     step = rows[0].ready.step
     if step == "subscribe" or (step == "unsubscribe" and rows[0].ready.word.list_id):
         return lookups.paged(rows, lambda row: row.ready.by[1])
-    size = consents.SUBSCRIBED if step in _SILENT or step in ("name", "id") else consents.OTHERS
+    size = consents.SUBSCRIBED if step in _SILENT or step in ("name", "id", "size") else consents.OTHERS
     return [rows[at : at + size] for at in range(0, len(rows), size)]

@@ -6,16 +6,25 @@ from typing import Final, Literal
 
 from streams.deliver import lookups
 from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
+from streams.deliver.guard import Guard
 from streams.deliver.profiles import klaviyo_id_key
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience, limits, requests
-from streams.klaviyo.budgets import LIST_ADD, LIST_CREATE, LIST_GET, LIST_REMOVE, PROFILE_GET, PROFILE_IMPORT
+from streams.klaviyo.budgets import (
+    LIST_ADD,
+    LIST_CREATE,
+    LIST_GET,
+    LIST_REMOVE,
+    LIST_SIZE,
+    PROFILE_GET,
+    PROFILE_IMPORT,
+)
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.replies import Accepted, Reply
 from streams.klaviyo.requests import Request
 from streams.ledger.reasons import Outcome, Reason
 
-Step = Literal["name", "id", "create", "who", "import", "change", "superseded", "same"]
+Step = Literal["name", "id", "create", "who", "import", "size", "change", "superseded", "same", "held"]
 _LOOKED_UP_BY: Final = ("email", "phone_number", "external_id")
 
 
@@ -37,6 +46,8 @@ class Ready:
     """Klaviyo was asked for the profile and had none."""
     named_after: int = 0
     """How many attempts there had been when the list's name was looked up."""
+    counted: bool = False
+    """The guard knows that it leaves."""
     time: int = 0
     """Of the newest event that the membership reflects."""
 
@@ -46,11 +57,20 @@ class Lists:
     """The lists family; one instance a lane. ``create``: make lists that Klaviyo does not have."""
 
     create: bool = False
+    guard: Guard = field(default_factory=Guard)
     name: str = "lists"
     single: str = LIST_ADD
     bulk: str | None = None
     each: int = 1
-    budgets: tuple[str, ...] = (LIST_ADD, LIST_REMOVE, LIST_CREATE, LIST_GET, PROFILE_GET, PROFILE_IMPORT)
+    budgets: tuple[str, ...] = (
+        LIST_ADD,
+        LIST_REMOVE,
+        LIST_CREATE,
+        LIST_GET,
+        LIST_SIZE,
+        PROFILE_GET,
+        PROFILE_IMPORT,
+    )
     _creators: dict[str, Row] = field(default_factory=dict)
     """List → the row in whose name it is created: two calls would make two lists."""
 
@@ -80,6 +100,7 @@ class Lists:
         """Of each profile the operations of one list: what is superseded ends first, then the newest goes."""
         parts: dict[tuple[str, ...], list[Row]] = {}
         later: list[Row] = []
+        held: list[Row] = []
         for own in lookups.by_profile(rows):
             chosen = [row for row in own if row.ready.list == own[0].ready.list]
             newest = max(chosen, key=lambda row: (lookups.event_time(row), chosen.index(row)))
@@ -90,9 +111,12 @@ class Lists:
             else:
                 self._next(newest, read, now_ms)
             later += [row for row in own if row not in chosen]
+            if chosen[0].ready.step == "held":
+                held += chosen
+                continue
             for row in chosen:
                 parts.setdefault(_part(row), []).append(row)
-        return Sorted([part for rows in parts.values() for part in _cut(rows)], later)
+        return Sorted([part for rows in parts.values() for part in _cut(rows)], later, held)
 
     def _next(self, row: Row, read: Read, now_ms: int) -> None:
         """What the row needs next."""
@@ -110,9 +134,21 @@ class Lists:
         elif before is not None and before[0] == ready.add:
             ready.step = "same"
         elif klaviyo_id is not None:
-            ready.step, ready.klaviyo_id = "change", klaviyo_id.decode()
+            ready.klaviyo_id = klaviyo_id.decode()
+            ready.step = "change" if ready.add or ready.counted else self._guarded(ready, now_ms)
         else:
             ready.step = "import" if ready.unknown else "who"
+
+    def _guarded(self, ready: Ready, now_ms: int) -> Step:
+        match self.guard.verdict(ready.list_id, now_ms):
+            case "go":
+                self.guard.leaves(ready.list_id, now_ms)
+                ready.counted = True
+                return "change"
+            case "size":
+                return "size"
+            case "stop":
+                return "held"
 
     def request(self, group: Group, read: Read) -> Request | None:
         """The question or the call of a group; None when there is nothing to say to Klaviyo."""
@@ -121,21 +157,25 @@ class Lists:
             case "name" | "id":
                 return audience.find_list(ready.step, ready.list)
             case "create":
-                if not self._creates(group):
+                if not self._creates(group, read):
                     return audience.find_list("name", ready.list)
                 return audience.create_list(ready.list)
             case "who":
                 return audience.find_profiles(ready.by[0], [row.ready.by[1] for row in group.rows])
             case "import":
                 return replace(requests.profile_import(ready.who, {}), asks=True)
+            case "size":
+                return audience.list_size(ready.list_id)
             case "change":
                 return self._change(group.rows)
             case _:
                 return None
 
-    def _creates(self, group: Group) -> bool:
+    def _creates(self, group: Group, read: Read) -> bool:
         """Whether this group creates the list; after a failure its name is looked up first."""
         rows = group.rows
+        if lookups.known_list(rows[0].ready.list, read, group.at_ms) is not None:
+            return False
         creator = self._creators.setdefault(rows[0].ready.list, rows[0])
         return creator in rows and all(row.attempts == row.ready.named_after for row in rows)
 
@@ -155,6 +195,10 @@ class Lists:
         ready: Ready = group.rows[0].ready
         if ready.step in ("name", "id", "create"):
             return self._about_list(group, data, now_ms)
+        if ready.step == "size":
+            for _, attributes in audience.resources(data):
+                self.guard.sized(ready.list_id, int(attributes.get("profile_count") or 0), now_ms)
+            return Learned()
         found = {
             audience.same(ready.by[0], attributes.get(ready.by[0])): klaviyo_id
             for klaviyo_id, attributes in audience.resources(data)
@@ -216,6 +260,8 @@ def _part(row: Row) -> tuple[str, ...]:
             return ready.step, ready.list
         case "who":
             return ready.step, ready.by[0]
+        case "size":
+            return ready.step, ready.list_id
         case "change":
             return ready.step, ready.list_id, str(ready.add)
         case _:

@@ -15,6 +15,7 @@ from aiohttp import web
 from streams.config.sections import Lists as ListSettings
 from streams.deliver.agent import families
 from streams.deliver.desk import Desk
+from streams.deliver.guard import Brake, NewBrake
 from streams.deliver.sender import Sender
 from streams.deliver.spending import PREFIX, Spending
 from streams.klaviyo.budgets import LIMITS, Limit
@@ -130,6 +131,7 @@ class Line:
     probe_s: float = 0.2
     tries: int = 4
     lists: ListSettings = field(default_factory=ListSettings)
+    brake: NewBrake = lambda _: Brake()
     slot: FakeSlot | None = None
 
     def put(self, *operations: dict[str, Any], topic: str | None = None, gap: int = 0) -> None:
@@ -152,7 +154,7 @@ class Line:
             tries=self.tries, probe_s=self.probe_s,
         )  # fmt: skip
         desk.spending.restore(slot.store.scan(PREFIX), desk.clock(), desk.now_ms())
-        senders = [Sender(desk, family, slot) for family in families(self.lists)]  # type: ignore[arg-type]
+        senders = [Sender(desk, family, slot) for family in families(self.lists, self.brake)]  # type: ignore[arg-type]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
 
         async def feed() -> None:

@@ -1,0 +1,346 @@
+"""Each use of the page, on one line that runs them all: messages in, what must be there at the end."""
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from streams.local.stack import Stack
+from tests.conftest import _delete_topics
+from tests.uses import secret, together
+from tests.whole.running import Whole, eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+
+SECONDS = 15.0
+"""Within these a person is at Klaviyo, on a machine that has other things to do."""
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def all_uses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    """One line for all of them."""
+    prefix = f"t{secrets.token_hex(4)}-"
+    line = Whole(stack, prefix, tmp_path_factory.mktemp("uses"), together())
+    try:
+        line.start()
+        yield line
+    finally:
+        code, _ = line.stop()
+        _delete_topics(stack.kafka, prefix)
+    assert code == 0
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use on that line."""
+
+    line: Whole
+    number: int
+    lists: dict[str, str] = field(default_factory=dict)
+
+    def post(self, *messages: dict[str, Any], source: str = "web") -> None:
+        """Send messages to the gateway as a source does, in this order."""
+        key = secret(f"{source}_write_key", self.number)
+        said = self.line.ask("gateway", "/v1/batch", {"writeKey": key, "batch": messages})
+        assert said == {"success": True}
+
+    def make_list(self, *names: str) -> None:
+        """Make lists at Klaviyo."""
+        for name in names:
+            made = self._call("POST", "/api/lists", {"type": "list", "attributes": {"name": name}})
+            self.lists[name] = made["data"]["id"]
+
+    def take_off(self, name: str) -> None:
+        """Take everybody off a list, at Klaviyo."""
+        members = [{"type": "profile", "id": row} for row in self._list(name)["profiles"]]
+        self._call("DELETE", f"/api/lists/{self.lists[name]}/relationships/profiles", members)
+
+    def _call(self, method: str, path: str, data: Any) -> Any:
+        headers = {
+            "Authorization": f"Klaviyo-API-Key {secret('acme_klaviyo_key', self.number)}",
+            "Content-Type": "application/vnd.api+json",
+            "revision": "2026-07-15",
+        }
+        body = json.dumps({"data": data}).encode()
+        with urlopen(Request(self.line.ready["klaviyo"] + path, body, headers, method=method)) as reply:
+            return json.loads(reply.read() or b"null")
+
+    def rows(self, view: str, account: str = "acme", part: str = "klaviyo") -> list[dict[str, Any]]:
+        """What a simulator shows of one of the use's accounts."""
+        rows = self.line.ask(part, f"/sim/{view}")["data"]
+        return [row for row in rows if row["account"] == f"{account}{self.number}"]
+
+    def person(self, user: str, account: str = "acme") -> dict[str, Any] | None:
+        """Their profile, if Klaviyo has one; never two."""
+        found = [row for row in self.rows("profiles", account) if row["email"] == email(user)]
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    def properties(self, user: str) -> dict[str, Any]:
+        """Those of their profile."""
+        found = self.person(user)
+        return found["properties"] if found else {}
+
+    def metrics(self, account: str = "acme") -> Counter[str]:
+        """How many events of each metric."""
+        return Counter(row["metric"] for row in self.rows("events", account))
+
+    def members(self, name: str) -> set[str]:
+        """Who is on a list, by email."""
+        return set(self._list(name)["emails"])
+
+    def consent(self, user: str, channel: str = "email") -> str:
+        """What Klaviyo has of them."""
+        found = [
+            r["consent"]
+            for r in self.rows("consent")
+            if r["email"] == email(user) and r["channel"] == channel
+        ]
+        return found[0] if found else "NEVER_SUBSCRIBED"
+
+    def _list(self, name: str) -> dict[str, Any]:
+        (found,) = (row for row in self.rows("lists") if row["name"] == name)
+        return found
+
+    def settled(self) -> None:
+        """Wait until nothing is under way; nothing was lost and nothing refused."""
+        self.line.drained()
+        assert [
+            letter for letter in self.line.dead_letters() if letter["account"].endswith(str(self.number))
+        ] == []
+
+
+@pytest.fixture
+def use(request: pytest.FixtureRequest, all_uses: Whole) -> Use:
+    """The use whose number the test's name has."""
+    return Use(all_uses, int(request.node.name.split("_")[1]))
+
+
+def email(user: str) -> str:
+    return f"{user}@shop.io"
+
+
+def _said(kind: str, user: str, ago: float, **fields: Any) -> dict[str, Any]:
+    at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat(timespec="milliseconds")
+    return {"type": kind, "messageId": f"uses-{next(_NUMBERS)}", "userId": user, "timestamp": at, **fields}
+
+
+def identify(user: str, ago: float = 0, /, **traits: Any) -> dict[str, Any]:
+    return _said("identify", user, ago, traits={"email": email(user), **traits})
+
+
+def track(
+    user: str, event: str, ago: float = 0, /, traits: dict[str, Any] | None = None, **properties: Any
+) -> dict[str, Any]:
+    context = {"traits": {"email": email(user), **(traits or {})}}
+    return _said("track", user, ago, event=event, properties=properties, context=context)
+
+
+def test_1_an_identify_is_a_profile_within_seconds(use: Use) -> None:
+    began = time.monotonic()
+    use.post(identify("ada", firstName="Ada", plan="Gold", address={"city": "Utrecht"}, shoe_size=38))
+
+    found = eventually(lambda: use.person("ada"), SECONDS)
+
+    print(f"identify to profile: {time.monotonic() - began:.1f} s")
+    assert (found["external_id"], found["first_name"], found["location"]["city"]) == ("ada", "Ada", "Utrecht")
+    assert found["properties"] == {"plan": "gold", "shoe_size": 38}
+
+
+def test_2_designated_tracks_are_metrics_and_no_others(use: Use) -> None:
+    names = ("Button Clicked", "Product Viewed", "Scrolled", "Article Read", "Product Added")
+    use.post(identify("ada"), *(track("ada", name, name="Lamp", price=20) for name in names))
+
+    wanted = Counter(["Viewed Product", "Article Read", "Added to Cart"])
+    eventually(lambda: use.metrics() == wanted)
+    use.settled()
+    assert use.metrics() == wanted
+
+
+def test_3_engagement_goes_to_segment_under_the_persons_own_id(use: Use) -> None:
+    use.post(identify("ada"))
+    eventually(lambda: use.person("ada"))
+
+    for metric in ("Opened Email", "Clicked Email", "Bounced Email"):
+        told = {"account": "acme3", "email": email("ada"), "metric": metric, "n": 1}
+        use.line.ask("klaviyo", "/sim/engage", told)
+
+    eventually(lambda: len(use.rows("events", part="segment")) == 2)
+    use.settled()
+    calls = use.rows("events", part="segment")
+    assert {call["event"] for call in calls} == {"Email Opened", "Email Link Clicked"}
+    assert {call["userId"] for call in calls} == {"ada"}
+
+
+def test_4_audiences_are_lists_whatever_order_and_how_often_events_come(use: Use) -> None:
+    use.make_list("big_spenders", "VIP")
+    spends = {"audience_key": "big_spenders", "big_spenders": True}
+    people = ("enters", "late", "repeats", "returns", "vip", "former")
+    use.post(*(identify(user) for user in people), source="engage")
+    use.post(
+        track("enters", "Audience Entered", **spends),
+        track("late", "Audience Exited", 10, **spends),
+        track("late", "Audience Entered", 60, **spends),
+        *(track("repeats", "Audience Entered", 60, **spends) for _ in range(2)),
+        *(track("repeats", "Audience Exited", 10, **spends) for _ in range(2)),
+        track("returns", "Audience Entered", 10, **spends),
+        track("returns", "Audience Exited", 60, **spends),
+        identify("vip", vip=True),
+        identify("former", 60, vip=True),
+        identify("former", 10, vip=False),
+        source="engage",
+    )
+
+    eventually(lambda: use.members("big_spenders") == {email("enters"), email("returns")})
+    eventually(lambda: use.members("VIP") == {email("vip")})
+    use.post(identify("vip", vip=False), track("enters", "Audience Exited", **spends), source="engage")
+    eventually(lambda: (use.members("big_spenders"), use.members("VIP")) == ({email("returns")}, set()))
+    use.post(track("late", "Audience Entered", 30, **spends), source="engage")
+    use.settled()
+    assert (use.members("big_spenders"), use.members("VIP")) == ({email("returns")}, set())
+
+
+def test_5_a_sign_up_subscribes_and_onboards_a_person_once(use: Use) -> None:
+    use.make_list("Onboarding")
+    traits = {"firstName": "Ada", "plan": "pro", "source": "ad"}
+    use.post(track("ada", "Signed Up", traits=traits))
+
+    eventually(lambda: use.members("Onboarding") == {email("ada")})
+    eventually(lambda: use.consent("ada") == "SUBSCRIBED")
+    eventually(lambda: use.metrics() == Counter(["Welcome"]))
+    found = eventually(lambda: use.person("ada"))
+    assert (found["first_name"], found["properties"]) == ("Ada", {"plan": "pro", "source": "ad"})
+
+    use.take_off("Onboarding")
+    use.post(track("ada", "Signed Up", traits=traits | {"plan": "team"}))
+    eventually(lambda: use.properties("ada")["plan"] == "team")
+    use.settled()
+    assert (use.members("Onboarding"), use.metrics()) == (set(), Counter(["Welcome"]))
+
+
+def test_6_a_computed_trait_over_its_threshold_is_a_property_and_a_list_and_out_again(use: Use) -> None:
+    use.make_list("Win-back")
+    use.post(identify("ada", churn_risk=0.91), identify("bob", churn_risk=0.2), source="engage")
+    eventually(lambda: use.members("Win-back") == {email("ada")})
+    eventually(lambda: use.properties("ada") == {"Churn Risk": 0.91})
+
+    use.post(identify("ada", churn_risk=0.3), identify("bob", churn_risk=0.7), source="engage")
+    eventually(lambda: use.members("Win-back") == {email("bob")})
+    use.post(identify("bob", city="Utrecht"), source="engage")
+    use.settled()
+    assert use.members("Win-back") == {email("bob")}
+    assert (use.properties("ada"), use.properties("bob")) == ({"Churn Risk": 0.3}, {"Churn Risk": 0.7})
+
+
+def test_7_an_order_that_browser_and_server_tell_is_counted_once(use: Use) -> None:
+    products = [{"product_id": name, "name": name, "price": 10, "quantity": 1} for name in ("Lamp", "Desk")]
+    use.post(identify("ada"))
+    for order in ("o1", "o2"):
+        for source in ("web", "server", "web"):
+            use.post(
+                track("ada", "Order Completed", order_id=order, total=20, products=products, told_by=source),
+                source=source,
+            )
+
+    wanted = Counter({"Placed Order": 2, "Ordered Product": 4})
+    eventually(lambda: use.metrics() == wanted)
+    use.settled()
+    assert use.metrics() == wanted
+    orders = [row["properties"]["OrderId"] for row in use.rows("events") if row["metric"] == "Placed Order"]
+    assert sorted(orders) == ["o1", "o2"]
+
+
+def test_8_an_import_changes_properties_and_sends_only_what_changed(use: Use, tmp_path: Path) -> None:
+    use_import = _importer(use, tmp_path / "customers.csv")
+    use_import({"ada": 120.5, "bob": 80, "cyd": 7})
+    wanted = {"ada": 120.5, "bob": 80, "cyd": 7}
+    eventually(lambda: {user: use.properties(user).get("Lifetime Value") for user in wanted} == wanted)
+    assert use.properties("ada") == {"Lifetime Value": 120.5, "Tier": "gold"}
+    use.settled()
+    before = len(use.line.requests())
+
+    use_import({"ada": 120.5, "bob": 95, "cyd": 7})
+    eventually(lambda: use.properties("bob")["Lifetime Value"] == 95)
+    use.settled()
+    sent = json.dumps([row["body"] for row in use.line.requests()[before:] if row["account"] == "acme8"])
+    assert email("bob") in sent
+    assert email("ada") not in sent
+    assert email("cyd") not in sent
+
+
+def _importer(use: Use, file: Path) -> Callable[[dict[str, float]], None]:
+    columns = ["--id-column", "user_id", "--email-column", "email", "--map", "ltv=ltv:number"]
+
+    def run(values: dict[str, float]) -> None:
+        rows = [f"{user},{email(user)},{value},gold\n" for user, value in values.items()]
+        file.write_text("user_id,email,ltv,tier\n" + "".join(rows))
+        said = use.line.run("import", str(file), "--source", "warehouse8", *columns)
+        assert said.code == 0, said
+
+    return run
+
+
+def test_9_consent_follows_the_newest_word_and_never_goes_against_a_later_no(use: Use) -> None:
+    for user in ("ada", "bob", "cyd"):
+        use.post(identify(user), track(user, "Consent Given", 120, form="footer"))
+    eventually(lambda: {use.consent(user) for user in ("ada", "bob", "cyd")} == {"SUBSCRIBED"})
+
+    use.post(track("ada", "Consent Withdrawn", 60), track("bob", "Consent Withdrawn", 60))
+    told = {"account": "acme9", "email": email("cyd"), "metric": "Unsubscribed", "n": 1}
+    use.line.ask("klaviyo", "/sim/engage", told)
+    eventually(lambda: {use.consent(user) for user in ("ada", "bob", "cyd")} == {"UNSUBSCRIBED"})
+    withdrawn = time.time()
+    eventually(lambda: time.time() > withdrawn + 1)  # Klaviyo dates a no by whole seconds
+
+    use.post(*(track(user, "Consent Given", 90, form="late") for user in ("ada", "bob", "cyd")))
+    use.post(track("bob", "Consent Given", 0, form="again"))
+    eventually(lambda: use.consent("bob") == "SUBSCRIBED")
+    use.settled()
+    assert (use.consent("ada"), use.consent("cyd")) == ("UNSUBSCRIBED", "UNSUBSCRIBED")
+
+
+def test_10_one_event_goes_to_two_accounts_by_the_rules_of_each(use: Use) -> None:
+    products = [{"product_id": "lamp", "name": "Lamp", "price": 10, "quantity": 2}]
+    use.post(identify("ada"), track("ada", "Order Completed", order_id="o1", total=20, products=products))
+
+    eventually(lambda: use.metrics("acme") == Counter(["Placed Order", "Ordered Product"]))
+    eventually(lambda: use.metrics("bloom") == Counter(["Sister Brand Order"]))
+    use.settled()
+    assert use.person("ada", "acme")
+    assert use.person("ada", "bloom")
+    assert use.metrics("bloom") == Counter(["Sister Brand Order"])
+
+
+def test_11_what_segment_classic_did(use: Use) -> None:
+    use.make_list("News", "Override")
+    named = {"$first_name": "Ada", "shoe_size": 38}
+    use.post(
+        identify("ada", **named),
+        identify("bob", firstName="Bob") | {"integrations": {"Klaviyo": {"listId": use.lists["Override"]}}},
+        track("ada", "Anything At All", revenue=12.5),
+        track(
+            "ada", "Order Completed", orderId="o1", revenue=18, total=20, products=[{"sku": "s", "price": 9}]
+        ),
+    )
+
+    eventually(lambda: (use.members("News"), use.members("Override")) == ({email("ada")}, {email("bob")}))
+    eventually(lambda: (use.consent("ada"), use.consent("bob")) == ("SUBSCRIBED", "SUBSCRIBED"))
+    eventually(lambda: use.metrics() == Counter(["Anything At All", "Placed Order", "Ordered Product"]))
+    ada, bob = use.person("ada"), use.person("bob")
+    assert ada
+    assert bob
+    assert (ada["first_name"], ada["properties"]) == ("Ada", {"shoe_size": 38})
+    assert (bob["first_name"], bob["properties"]) == ("Bob", {"firstName": "Bob"})
+    values = {row["metric"]: row["properties"].get("$value") for row in use.rows("events")}
+    assert (values["Anything At All"], values["Placed Order"]) == (12.5, 18)
+    use.settled()

@@ -19,8 +19,8 @@ from faust.transport.drivers.aiokafka import (
 from faust.transport.producer import Producer
 from faust.types import TP, Message
 
+from streams.engine.inbox import BATCH_RECORDS
 from streams.engine.ownership import Ownership
-from streams.engine.slot import BATCH_RECORDS
 
 FETCH_WAIT_MS: Final = 500
 FETCH_BYTES: Final = 4 << 20

@@ -8,7 +8,8 @@ from typing import Any, Final
 from faust.types import TP
 
 from streams.engine.errors import Away, Fenced, StateMismatch
-from streams.engine.slot import Place, Record, Slot
+from streams.engine.inbox import Record
+from streams.engine.slot import Place, Slot
 from streams.engine.stage import Stage
 from streams.engine.telemetry import log
 
@@ -33,7 +34,7 @@ class Ownership:
     async def revoked(self) -> None:
         """The group deals anew: hand out nothing more, let transactions end."""
         for slot in self._slots.values():
-            slot.hold()
+            slot.inbox.hold()
         await asyncio.gather(*(slot.settle() for slot in self._slots.values()))
 
     def assigned(self, tps: set[TP]) -> None:
@@ -46,7 +47,7 @@ class Ownership:
         self._dealt = True
         log.info("assigned", stage=self._stage.name, partitions=sorted(self._owned))
         for partition, slot in self._slots.items():
-            slot.release() if partition in self._owned else slot.revoke()
+            slot.inbox.release() if partition in self._owned else slot.inbox.revoke()
         for partition in sorted(self._owned):
             life = self._lives.get(partition)
             if life is None or life.done():
@@ -94,7 +95,7 @@ class Ownership:
         tps = {topic: TP(self._place.prefix + topic, slot.partition) for topic in self._place.inputs}
         first = await self.consumer.earliest_offsets(*tps.values())
         for topic, tp in tps.items():
-            start = slot.next.setdefault(topic, first[tp])
+            start = slot.inbox.next.setdefault(topic, first[tp])
             if start < first[tp]:
                 raise StateMismatch(
                     f"{tp.topic} [{tp.partition}] begins at {first[tp]}, this stage stopped at {start}: "
@@ -104,9 +105,11 @@ class Ownership:
         if slot.partition not in self._owned:
             return False
         self._slots[slot.partition] = slot
-        await self.consumer.seek_wait({tp: slot.next[topic] for topic, tp in tps.items()})
+        await self.consumer.seek_wait({tp: slot.inbox.next[topic] for topic, tp in tps.items()})
         self.consumer.resume_partitions(set(tps.values()))
-        log.info("slot_open", stage=slot.stage, partition=slot.partition, restored=applied, next=slot.next)
+        log.info(
+            "slot_open", stage=slot.stage, partition=slot.partition, restored=applied, next=slot.inbox.next
+        )
         return True
 
     def ready(self) -> bool:
@@ -118,8 +121,8 @@ class Ownership:
         found = {}
         for tp in tps:
             topic = self._logical(tp)
-            if (slot := self._slots.get(tp.partition)) is not None and topic in slot.next:
-                found[tp] = slot.next[topic]
+            if (slot := self._slots.get(tp.partition)) is not None and topic in slot.inbox.next:
+                found[tp] = slot.inbox.next[topic]
         return found
 
     def readable(self, tps: set[TP]) -> set[TP]:
@@ -127,7 +130,7 @@ class Ownership:
         return {
             tp
             for tp in tps
-            if (slot := self._slots.get(tp.partition)) is not None and slot.readable(self._logical(tp))
+            if (slot := self._slots.get(tp.partition)) is not None and slot.inbox.readable(self._logical(tp))
         }
 
     async def arrive(self, tp: TP, records: Sequence[Record]) -> None:
@@ -136,15 +139,14 @@ class Ownership:
         if slot is None:
             return
         topic = self._logical(tp)
-        gap = records[0].offset - slot.next.get(topic, 0)
-        if gap > JUMP and (start := (await self.consumer.earliest_offsets(tp))[tp]) > slot.next.get(topic, 0):
-            self._fatal(
-                StateMismatch(
-                    f"{tp.topic} [{tp.partition}]: {gap} records before {start} were deleted unread"
-                )
-            )
-            return
-        slot.arrive(topic, records)
+        expected = slot.inbox.next.get(topic, 0)
+        if records[0].offset - expected > JUMP:
+            start = (await self.consumer.earliest_offsets(tp))[tp]
+            if start > expected:
+                gone = f"{tp.topic} [{tp.partition}]: records {expected} to {start} were deleted unread"
+                self._fatal(StateMismatch(gone))
+                return
+        slot.inbox.arrive(topic, records)
 
     def _logical(self, tp: TP) -> str:
         topic: str = tp.topic
@@ -173,10 +175,10 @@ class Ownership:
         """End every slot: transactions under way end, the rest is somebody else's."""
         self._owned = set()
         for slot in self._slots.values():
-            slot.hold()
+            slot.inbox.hold()
         await asyncio.gather(*(slot.settle() for slot in self._slots.values()))
         for slot in list(self._slots.values()):
-            slot.revoke()
+            slot.inbox.revoke()
         lives = list(self._lives.values())
         _, late = await asyncio.wait(lives, timeout=2) if lives else (set(), set())
         for life in late:

@@ -6,9 +6,10 @@ from typing import ClassVar, Protocol
 
 from streams.config import Config
 from streams.engine.control import ControlTail
+from streams.engine.inbox import Batch
 from streams.engine.outbox import Outbox
 from streams.engine.registry import Registry
-from streams.engine.slot import Batch, Slot
+from streams.engine.slot import Slot
 from streams.engine.slots import Slots
 
 

@@ -9,8 +9,9 @@ from typing import ClassVar, Final, NamedTuple, cast
 
 from streams.engine import topics
 from streams.engine.errors import Unreadable
+from streams.engine.inbox import Batch, Record
 from streams.engine.outbox import Outbox
-from streams.engine.slot import Batch, Record, Slot
+from streams.engine.slot import Slot
 from streams.engine.stage import Context
 from streams.engine.telemetry import log
 from streams.feedback.sent import forgettable, remember, sent_key

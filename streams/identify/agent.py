@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Final, cast
 from streams.engine import topics
 from streams.engine.codec import framed_bytes
 from streams.engine.errors import Unreadable
+from streams.engine.inbox import Batch, Record
 from streams.engine.outbox import Outbox
 from streams.engine.partition import partition_of
-from streams.engine.slot import Batch, Record, Slot
+from streams.engine.slot import Slot
 from streams.engine.stage import Context, run_batches
 from streams.identify import holds
 from streams.identify.people import Person, Pointer, View

@@ -6,8 +6,9 @@ import orjson
 
 from streams.engine import topics
 from streams.engine.errors import Unreadable
+from streams.engine.inbox import Batch, Record
 from streams.engine.outbox import Outbox
-from streams.engine.slot import Batch, Record, Slot
+from streams.engine.slot import Slot
 from streams.engine.stage import Context, run_batches
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable

@@ -11,7 +11,7 @@ import uvloop
 
 from streams.config import load
 from streams.engine.consumer import FETCH_BYTES
-from streams.engine.slot import BATCH_RECORDS
+from streams.engine.inbox import BATCH_RECORDS
 
 
 async def read(topic: str, bootstrap: str, left: int) -> None:

@@ -1,0 +1,179 @@
+"""What waits in a slot: batches in the order they came, live ones before backfill, bounded in bytes."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+from typing import Final, NamedTuple, Protocol
+
+from streams.engine.topics import BACKFILL
+
+TICK_S: Final = 5.0
+BATCH_RECORDS: Final = 2000
+WAITING_BYTES: Final = 16 << 20
+"""Above this an input is read no further until half of it is processed."""
+BACKFILL_RECORDS: Final = 200
+BACKFILL_S: Final = 1.0
+"""However busy live is, one backfill batch passes in this time; more when every live input is empty."""
+LOOK_S: Final = 0.05
+"""How often a waiting backfill batch looks whether live is empty."""
+
+
+class Record(Protocol):
+    """What a stage reads of a consumed record."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+
+
+class Batch(NamedTuple):
+    """Records of one input, ascending offsets. Without records it is a tick: time passes without input."""
+
+    topic: str
+    records: Sequence[Record]
+
+    @property
+    def backfill(self) -> bool:
+        """Whether it came by a backfill twin."""
+        return self.topic.endswith(BACKFILL)
+
+    def onward(self, topic: str) -> str:
+        """Where its records go on: the topic, or its twin for what came by one."""
+        return topic + BACKFILL if self.backfill else topic
+
+
+class Input(Protocol):
+    """The consumer's side of a slot."""
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Read no further."""
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Read on."""
+
+    def committed(self, topic: str, partition: int, offset: int) -> None:
+        """Everything below is done: for lag displays."""
+
+    def empty(self, topic: str, partition: int, position: int) -> bool:
+        """Whether nothing lies behind ``position``, from a fetch younger than a second."""
+
+
+class Inbox:
+    """The waiting batches of one slot. Times are the monotonic clock's, seconds."""
+
+    def __init__(self, inputs: tuple[str, ...], partition: int, source: Input) -> None:
+        self.next: dict[str, int] = {}
+        """Logical topic → next offset to take in; a topic that was never read is not in it."""
+        self.revoked = asyncio.Event()
+        self._inputs = inputs
+        self._partition = partition
+        self._source = source
+        self._live: deque[Batch] = deque()
+        self._backfill: deque[Batch] = deque()
+        self._backfill_due = 0.0
+        self._bytes: dict[str, int] = dict.fromkeys(inputs, 0)
+        self._paused: set[str] = set()
+        self._held = False
+        self._arrived = asyncio.Event()
+
+    def arrive(self, topic: str, records: Sequence[Record]) -> None:
+        """Take in fetched records; those below the next offset were taken before."""
+        expected = self.next.get(topic, 0)
+        if records[0].offset < expected:
+            records = [record for record in records if record.offset >= expected]
+        if not records:
+            return
+        self.next[topic] = records[-1].offset + 1
+        batch = Batch(topic, records)
+        (self._backfill if batch.backfill else self._live).append(batch)
+        self._bytes[topic] += _size(records)
+        if self._bytes[topic] > WAITING_BYTES:
+            self._source.pause(topic, self._partition)
+        self._arrived.set()
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Batches as they come, live ones first, and a tick every five seconds, until revoked."""
+        next_tick = monotonic() + TICK_S
+        while not self.revoked.is_set():
+            if monotonic() >= next_tick:
+                next_tick = monotonic() + TICK_S
+                yield Batch("", ())
+            elif (waiting := self._due()) is not None:
+                yield self._take(waiting)
+            else:
+                self._arrived.clear()
+                wait_s = next_tick - monotonic()
+                try:
+                    async with asyncio.timeout(min(wait_s, LOOK_S) if self._backfill else wait_s):
+                        await self._arrived.wait()
+                except TimeoutError:
+                    pass
+
+    def _due(self) -> deque[Batch] | None:
+        """The queue whose turn it is: backfill when its second has passed or every live input is empty."""
+        if self._held:
+            return None
+        if self._backfill and (monotonic() >= self._backfill_due or self._all_empty()):
+            return self._backfill
+        return self._live or None
+
+    def _all_empty(self) -> bool:
+        return not self._live and all(
+            self._source.empty(topic, self._partition, self.next.get(topic, 0))
+            for topic in self._inputs
+            if not topic.endswith(BACKFILL)
+        )
+
+    def _take(self, waiting: deque[Batch]) -> Batch:
+        most = BATCH_RECORDS
+        if waiting is self._backfill:
+            most, self._backfill_due = BACKFILL_RECORDS, monotonic() + BACKFILL_S
+        topic, records = waiting.popleft()
+        while waiting and len(records) < most and waiting[0].topic == topic:
+            records = [*records, *waiting.popleft().records]
+        if len(records) > most:
+            waiting.appendleft(Batch(topic, records[most:]))
+            records = records[:most]
+        self._bytes[topic] -= _size(records)
+        if self._bytes[topic] < WAITING_BYTES // 2 and topic not in self._paused:
+            self._source.resume(topic, self._partition)
+        return Batch(topic, records)
+
+    def pause(self, topic: str) -> None:
+        """Read this input no further than what was fetched."""
+        self._paused.add(topic)
+        self._source.pause(topic, self._partition)
+
+    def resume(self, topic: str) -> None:
+        """Read this input on."""
+        self._paused.discard(topic)
+        self._source.resume(topic, self._partition)
+
+    def readable(self, topic: str) -> bool:
+        """Whether the input may be fetched now."""
+        return topic not in self._paused and self._bytes[topic] <= WAITING_BYTES
+
+    def at_end(self, topic: str, position: int) -> bool:
+        """Whether nothing of an input is left to do: none waits here, none lies behind ``position``."""
+        waiting = any(batch.topic == topic for batch in self._live)
+        return not waiting and self._source.empty(topic, self._partition, position)
+
+    def hold(self) -> None:
+        """Hand out no further batch: the group is dealing partitions anew."""
+        self._held = True
+
+    def release(self) -> None:
+        """Hand out batches again: the partition stayed here."""
+        self._held = False
+        self._arrived.set()
+
+    def revoke(self) -> None:
+        """End the batches: the partition goes elsewhere."""
+        self.revoked.set()
+        self._arrived.set()
+
+
+def _size(records: Sequence[Record]) -> int:
+    return sum(len(record.value or b"") for record in records)

@@ -7,7 +7,7 @@ Times are seconds of a monotonic clock, handed in.
 
 from collections import deque
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, sqrt
 from typing import Final
 
 from streams.klaviyo.budgets import Limit
@@ -40,8 +40,12 @@ class Budget:
     _open: dict[int, tuple[float, float]] = field(default_factory=dict)
     _steady: deque[float] = field(default_factory=deque)
     _burst: deque[float] = field(default_factory=deque)
-    _foreign: int = 0
-    _foreign_until: float = -inf
+    _others: float = 0.0
+    _others_until: float = -inf
+    _left: int = 0
+    _left_at: float = -inf
+    _left_until: float = -inf
+    _took: float = 0.0
     _paced: float = -inf
     _last: int = 0
     used: int = 0
@@ -49,9 +53,10 @@ class Budget:
     def next(self, now: float) -> float:
         """When the next request may be sent: now, later, or never before a reply comes (inf)."""
         self._forget(now)
-        steady = self._room(self._steady, self.limit.steady - self._others(now))
+        steady = self._room(self._steady, self.limit.steady)
         burst = self._room(self._burst, self.limit.burst)
-        return max(now, self.blocked_until, steady, burst, self._allowed_by_pace())
+        shared = self._left_until if self._left - self._margin(now) < 1 else -inf
+        return max(now, self.blocked_until, steady, burst, shared, self._allowed_by_pace())
 
     def reserve(self, now: float, lasts: float, horizon: float = HORIZON_S) -> tuple[int, float] | None:
         """Take one request's room; a number for it and the time to send, or None if not within the horizon.
@@ -67,25 +72,40 @@ class Budget:
         self._paced = max(self._paced, at) + self._interval()
         self._last += 1
         self._open[self._last] = (at, lasts)
+        self._left -= 1
         return self._last, at
 
     def replied(self, number: int, now: float) -> None:
         """The reply came, or none will: from here on the windows pass."""
-        if self._open.pop(number, None) is not None:
+        call = self._open.pop(number, None)
+        if call is not None:
+            self._took = now - call[0]
             self._steady.append(now + self.limit.steady_s)
             self._burst.append(now + self.limit.burst_s)
             self.used += 1
 
     def unsent(self, number: int) -> None:
         """Nothing was sent: the room is free again."""
-        self._open.pop(number, None)
+        if self._open.pop(number, None) is not None:
+            self._left += 1
 
     def obey(self, window: Window, now: float) -> None:
-        """What others use of the same budget counts until Klaviyo's window ends."""
-        own = len(self._open) + len(self._steady)
-        foreign = max(0, window.limit - window.remaining - own)
-        self._foreign = max(0, self.limit.steady - (window.limit - foreign))
-        self._foreign_until = now + window.reset_s
+        """Learn from a reply, counted before, what others use: for so long Klaviyo's own count is kept to.
+
+        Own requests of Klaviyo's window are at most those open and those replied to since it began; what it
+        counts beyond these is others'. Its end is given in whole seconds, seen from the request's arrival.
+        """
+        ends = now + window.reset_s - 1.0 - self._took
+        sent = sum(at <= now for at, _ in self._open.values())
+        own = sent + sum(end >= ends for end in self._steady)
+        foreign = window.limit - window.remaining - own
+        if ends > now and foreign > 0:
+            elapsed = self.limit.steady_s - window.reset_s
+            self._others = foreign / max(elapsed, self.limit.steady_s / 4)
+        if (ends > now and foreign > 0) or window.limit < self.limit.steady:
+            self._others_until = now + window.reset_s + self.limit.steady_s
+        self._left = window.remaining - len(self._open)
+        self._left_at, self._left_until = now, now + window.reset_s
 
     def throttled(self, now: float, retry_after: float) -> None:
         """A 429: nothing more before the given time."""
@@ -95,9 +115,8 @@ class Budget:
         """Whether a right given before must not be used: a 429, or others' use, came between."""
         if now < self.blocked_until:
             return True
-        self._forget(now)
-        sent = sum(at <= now for at, _ in self._open.values()) + len(self._steady)
-        return self._others(now) > 0 and sent > self.limit.steady - self._others(now)
+        later = sum(at > now for at, _ in self._open.values())
+        return now < self._left_until and self._left + later < self._margin(now)
 
     def spent(self, now: float) -> Spent:
         """What a successor must know."""
@@ -132,8 +151,15 @@ class Budget:
         """Between two sendings; a little short, so that a delay can be made up."""
         return 0.995 * self.limit.steady_s / self.limit.steady
 
-    def _others(self, now: float) -> int:
-        return self._foreign if now < self._foreign_until else 0
+    def _margin(self, now: float) -> float:
+        """What others may take of Klaviyo's window before a request of now arrives; -inf while alone.
+
+        Three standard deviations above the mean, if they come at random.
+        """
+        if now >= min(self._others_until, self._left_until):
+            return -inf
+        mean = self._others * (now - self._left_at + 2 * self._took)
+        return mean + 3 * sqrt(mean)
 
     def _room(self, ends: deque[float], limit: int) -> float:
         """When fewer than ``limit`` requests count, if no further reply comes."""

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from itertools import pairwise
-from math import inf
+from math import ceil, inf
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -136,3 +137,63 @@ def test_any_wall_clock_is_survived(elapsed: float) -> None:
     budget = Budget(LIMIT)
     budget.restore(Spent(((0.5, 2.0),), ((0, 11),)), elapsed, 0.0)
     assert (budget.next(0.0) == 0.0) == (elapsed > 100)
+
+
+def share_windows(
+    limit: Limit, others: float, seconds: float, seed: int, lag: float = 0.15
+) -> tuple[int, list[int]]:
+    """A backlog beside a client with so many calls a second at random: own refusals, own use by window."""
+    chance, budget, now, refused = Random(seed), Budget(limit), 3.3 * seed, 0
+    used: Counter[float] = Counter()
+    own: Counter[float] = Counter()
+    planned: list[tuple[float, int]] = []
+    replies: list[tuple[float, int, Window | None]] = []
+    other = now + chance.expovariate(others) if others else inf
+    end = now + seconds
+
+    def take(at: float) -> int:
+        window = at // limit.steady_s
+        used[window] += used[window] < limit.steady
+        return limit.steady - used[window]
+
+    while now < end:
+        while other <= now:
+            take(other)
+            other += chance.expovariate(others)
+        for reply in [reply for reply in replies if reply[0] <= now]:
+            replies.remove(reply)
+            budget.replied(reply[1], now)
+            if reply[2]:
+                budget.obey(reply[2], now)
+            else:
+                budget.throttled(now, limit.steady_s - now % limit.steady_s)
+        while (right := budget.reserve(now, 10.0)) is not None:
+            planned.append((right[1], right[0]))
+        for call in [call for call in planned if call[0] <= now]:
+            planned.remove(call)
+            if budget.withheld(now):
+                budget.unsent(call[1])
+                continue
+            full = used[now // limit.steady_s] >= limit.steady
+            refused += full
+            own[now // limit.steady_s] += not full
+            window = Window(limit.steady, take(now), ceil(limit.steady_s - now % limit.steady_s))
+            replies.append((now + lag * chance.uniform(0.5, 1.5), call[1], None if full else window))
+        now += 0.01
+    return refused, [own[window] for window in sorted(own)[1:-1]]
+
+
+def test_beside_another_client_nearly_nothing_is_refused() -> None:
+    limit = Limit(10, 150)
+    found = [share_windows(limit, 0.3 * 150 / 60, 400.0, seed) for seed in range(5)]
+    assert sum(refused for refused, _ in found) <= 0.001 * sum(sum(own) for _, own in found)
+    assert sum(sum(own) for _, own in found) >= 0.67 * 150 * sum(len(own) for _, own in found)
+
+
+@pytest.mark.parametrize("lag", [0.001, 0.3, 2.0])
+def test_alone_its_own_calls_are_not_taken_for_anothers(lag: float) -> None:
+    limit = Limit(10, 150)
+    found = [share_windows(limit, 0.0, 250.0, seed, lag) for seed in range(4)]
+    assert sum(refused for refused, _ in found) == 0
+    expected = 60.0 / (60.0 + lag) - 0.02
+    assert sum(sum(own) for _, own in found) >= expected * 150 * sum(len(own) for _, own in found)

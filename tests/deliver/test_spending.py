@@ -16,7 +16,9 @@ CONFIG = {
 
 
 def update(n: int) -> dict[str, object]:
-    return operation(n, n, "profile", payload={"attributes": {"first_name": f"N{n}"}})
+    """It goes by itself however many wait: no import job can append."""
+    payload = {"attributes": {}, "patch": {"append": {"visits": f"v{n}"}}}
+    return operation(n, n, "profile", payload=payload)
 
 
 async def arrivals(sim, path: str) -> list[float]:  # type: ignore[no-untyped-def]

@@ -33,8 +33,8 @@ def test_a_zip_bomb_is_refused_without_being_unpacked() -> None:
     ("body", "encoding", "status"),
     [
         (b"not gzip", "gzip", 400),
-        (gzip.compress(b"cut off")[:-9], "gzip", 400),
-        (gzip.compress(b"{}") + b"rest", "gzip", 400),
+        (gzip.compress(b"cut off", mtime=0)[:-9], "gzip", 400),
+        (gzip.compress(b"{}", mtime=0) + b"rest", "gzip", 400),
         (b"{}", "br", 415),
     ],
 )

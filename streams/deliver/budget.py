@@ -17,6 +17,8 @@ SLICE_S: Final = 1.0
 """A right to send lapses this long after its transaction began."""
 HORIZON_S: Final = 0.8
 """How far ahead sendings are planned: the rest of a slice is left to delays."""
+CATCH_UP: Final = 1 / 6
+"""So much of a steady window, lost to a stall, is made up for; else its gap would come again for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Budget:
     _left_until: float = -inf
     _took: float = 0.0
     _paced: float = -inf
+    _spaced: float = -inf
     _last: int = 0
     used: int = 0
 
@@ -61,15 +64,17 @@ class Budget:
     def reserve(self, now: float, lasts: float, horizon: float = HORIZON_S) -> tuple[int, float] | None:
         """Take one request's room; a number for it and the time to send, or None if not within the horizon.
 
-        Evenly spaced once the first burst is gone.
+        Evenly spaced once the first burst is gone; what a stall kept back follows at double pace.
         """
         at = self.next(now)
         if at > now + horizon:
             return None
+        late = at if self._paced == -inf else at - self._credit()
         if at > max(now, self._allowed_by_pace()):
             # a window is used up: what it frees in one go would else be sent in one go for ever after
-            self._paced = max(self._paced, at + (self.limit.at_once - 1) * self._interval())
-        self._paced = max(self._paced, at) + self._interval()
+            self._paced = max(self._paced, late + (self.limit.at_once - 1) * self._interval())
+        self._paced = max(self._paced, late) + self._interval()
+        self._spaced = max(self._spaced, at) + self._interval() / 2
         self._last += 1
         self._open[self._last] = (at, lasts)
         self._left -= 1
@@ -88,6 +93,7 @@ class Budget:
         """Nothing was sent: the room is free again."""
         if self._open.pop(number, None) is not None:
             self._left += 1
+            self._paced -= self._interval()
 
     def obey(self, window: Window, now: float) -> None:
         """Learn from a reply, counted before, what others use: for so long Klaviyo's own count is kept to.
@@ -142,10 +148,16 @@ class Budget:
         for reply in sorted(replies):
             self._steady.append(reply + self.limit.steady_s)
             self._burst.append(reply + self.limit.burst_s)
+        if replies:
+            self._paced = now - self._credit()
         self._forget(now)
 
     def _allowed_by_pace(self) -> float:
-        return self._paced - (self.limit.at_once - 1) * self._interval()
+        at_once = (self.limit.at_once - 1) * self._interval()
+        return max(self._paced - at_once, self._spaced - at_once / 2)
+
+    def _credit(self) -> float:
+        return self.limit.steady_s * CATCH_UP
 
     def _interval(self) -> float:
         """Between two sendings; a little short, so that a delay can be made up."""

@@ -197,3 +197,32 @@ def test_alone_its_own_calls_are_not_taken_for_anothers(lag: float) -> None:
     assert sum(refused for refused, _ in found) == 0
     expected = 60.0 / (60.0 + lag) - 0.02
     assert sum(sum(own) for _, own in found) >= expected * 150 * sum(len(own) for _, own in found)
+
+
+def test_what_a_stall_kept_back_is_made_up_for() -> None:
+    limit = Limit(10, 150)
+    budget, chance, now, stall = Budget(limit), Random(7), 0.0, 20.0
+    planned: list[tuple[float, int, float]] = []
+    replies: list[tuple[float, int]] = []
+    arrived: list[float] = []
+    while now < 480.0:
+        if now >= stall:
+            now += chance.uniform(0.2, 2.0)
+            stall = now + chance.uniform(1.0, 40.0)
+        for reply in [reply for reply in replies if reply[0] <= now]:
+            replies.remove(reply)
+            budget.replied(reply[1], now)
+        for call in [call for call in planned if call[0] <= now]:
+            planned.remove(call)
+            if now > call[2] + SLICE_S:
+                budget.unsent(call[1])
+            else:
+                arrived.append(now)
+                replies.append((now + 0.2, call[1]))
+        while (right := budget.reserve(now, 10.0)) is not None:
+            planned.append((right[1], right[0], now))
+        now += 0.01
+    used = Counter(at // 60.0 for at in arrived)
+    assert max(used.values()) <= 150
+    assert max(Counter(at // 1.0 for at in arrived).values()) <= 10
+    assert sum(used[window] for window in range(1, 8)) >= 0.99 * 150 * 7

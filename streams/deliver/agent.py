@@ -7,13 +7,15 @@ from typing import ClassVar
 from streams.config.model import Account
 from streams.config.sections import Lists as ListSettings
 from streams.deliver import spending
+from streams.deliver.admin import Admin
 from streams.deliver.brake import LaneBrake
 from streams.deliver.consent import Consent
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
-from streams.deliver.family import Family, Unsupported
+from streams.deliver.family import Family
 from streams.deliver.guard import Brake, Guard, NewBrake
 from streams.deliver.lists import Lists
+from streams.deliver.occupancy import Occupancy
 from streams.deliver.profiles import Profiles
 from streams.deliver.sender import LEAVE_S, Sender
 from streams.deliver.spending import Spending
@@ -25,14 +27,16 @@ from streams.klaviyo.budgets import LIMITS
 from streams.klaviyo.client import Client
 
 
-def families(lists: ListSettings, brake: NewBrake = lambda _: Brake()) -> tuple[Family, ...]:
+def families(
+    lists: ListSettings, occupancy: Occupancy, brake: NewBrake = lambda _: Brake()
+) -> tuple[Family, ...]:
     """The lanes of one account; ``brake`` gives each the means to pause itself."""
     return (
         Events(),
         Profiles(),
         Lists(create=lists.create, guard=Guard(lists.guard_share, brake("lists"))),
         Consent(guard=Guard(lists.guard_share, brake("consent"))),
-        Unsupported("admin"),
+        Admin(occupancy),
     )
 
 
@@ -106,7 +110,7 @@ class Deliver:
             brakes.append(LaneBrake(config, desk.account, lane, lambda: desk.paused(lane)))
             return brakes[-1]
 
-        senders = [Sender(desk, family, slot) for family in families(config.lists, brake)]
+        senders = [Sender(desk, family, slot) for family in families(config.lists, desk.occupancy, brake)]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
         feeding = asyncio.create_task(self._feed(slot, by_topic))
         running = [asyncio.create_task(sender.run()) for sender in senders]

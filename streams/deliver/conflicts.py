@@ -48,6 +48,16 @@ def holders(found: Mapping[str, str]) -> tuple[str, str] | None:
     return next(((ids[0], other) for other in ids if other != ids[0]), None)
 
 
+def foreign(holder: Mapping[str, Any], *people: Mapping[str, str]) -> bool:
+    """Whether the holder of a number is somebody else, by address or user id: families share a number."""
+    for name in ("email", "external_id"):
+        value = holder.get(name)
+        own = {audience.same(name, who[name]) for who in people if name in who}
+        if value and own and audience.same(name, value) not in own:
+            return True
+    return False
+
+
 @dataclass(slots=True)
 class Conflict:
     """What a group goes through after a 409: look-ups, a merge, the update again."""
@@ -58,6 +68,8 @@ class Conflict:
     named: str = ""
     """The profile that Klaviyo named."""
     pair: tuple[str, str] | None = None
+    shared: bool = False
+    """The number is somebody else's: the update goes without it, and nobody is merged for it."""
     _asked: list[str] = field(default_factory=list)
     _found: dict[str, str] = field(default_factory=dict)
     _sent: set[tuple[str, str]] = field(default_factory=set)
@@ -83,8 +95,11 @@ class Conflict:
         """An answer came, to a look-up or to the merge; how long to wait now, seconds."""
         if self.phase == "look":
             name = self._asked.pop(0)
-            for klaviyo_id, _ in audience.resources(data):
-                self._found[name] = klaviyo_id
+            for klaviyo_id, attributes in audience.resources(data):
+                if name == "phone_number" and foreign(attributes, self.who):
+                    self.shared = True
+                else:
+                    self._found[name] = klaviyo_id
             if self._asked:
                 return 0.0
             self.pair = holders(self._found)

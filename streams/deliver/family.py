@@ -1,4 +1,4 @@
-"""What a family of operations is to its sender, and the families that are not delivered yet."""
+"""What a family of operations is to its sender."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,34 +159,3 @@ def payload_of(op: Operation) -> dict[str, Any] | NotSent:
     return (
         payload if isinstance(payload, dict) else NotSent(Reason.UNREADABLE, "the payload is not an object")
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Unsupported:
-    """A family whose operations all end as dead letters."""
-
-    name: str
-    single: str = ""
-    bulk: str | None = None
-    each: int = 1
-
-    def prepare(self, op: Operation, now_ms: int) -> Prepared | NotSent:
-        """Refuse."""
-        return NotSent(Reason.UNSUPPORTED, f"{op['kind']} is not delivered by this version")
-
-    def request(self, group: Group, read: Read) -> Request | None:
-        """Never asked."""
-        return None
-
-    def cut(self, rows: Sequence[Row]) -> list[list[Row]]:
-        """Never asked."""
-        return [list(rows)]
-
-    def accepted(
-        self,
-        group: Group,
-        reply: Reply | None,
-        settled: Sequence[Settled],
-    ) -> tuple[list[Settled], dict[bytes, bytes]]:
-        """Never asked."""
-        return list(settled), {}

@@ -70,6 +70,8 @@ class Lane:
     _back: _Queue = field(default_factory=_Queue)
     _busy: set[str] = field(default_factory=set)
     _held: list[tuple[float, int, str]] = field(default_factory=list)
+    _resting: set[str] = field(default_factory=set)
+    """Busy profiles that have no call: they wait for others'."""
     _again: list[tuple[float, int, Group, bool]] = field(default_factory=list)
     _failing: int = 0
     _holders: dict[str, list[Row]] = field(default_factory=dict)
@@ -153,6 +155,7 @@ class Lane:
         """Their call is over."""
         for who in profiles:
             self._busy.discard(who)
+            self._resting.discard(who)
             self._live.release(who)
             self._back.release(who)
 
@@ -190,6 +193,10 @@ class Lane:
         """Whether a call of the profile is open, in doubt, or about to leave."""
         return who in self._busy
 
+    def calling(self, who: str) -> bool:
+        """Whether a call of the profile is open or in doubt, or its rows are about to leave."""
+        return who in self._busy and who not in self._resting
+
     def occupy(self, who: str) -> None:
         """Take no rows of the profile until it is freed."""
         self._block(who)
@@ -197,6 +204,7 @@ class Lane:
     def hold(self, who: str, until: float) -> None:
         """The profile, busy now, is freed at that time."""
         heappush(self._held, (until, next(self._order), who))
+        self._resting.add(who)
 
     def adopt(self, row: Row) -> None:
         """A row whose group is known already: counted, not queued; its profile is busy."""

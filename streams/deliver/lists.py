@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from streams.deliver import lookups
+from streams.deliver import lookups, notices
 from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
 from streams.deliver.profiles import klaviyo_id_key
@@ -127,8 +127,10 @@ class Lists:
             return
         ready.list_id, ready.list_step = known.id, "name"
         time = ready.time = lookups.event_time(row)
-        before = lookups.membership(known.id, row.who, read)
-        klaviyo_id = read(klaviyo_id_key(row.who))
+        before = lookups.membership(known.id, row.person, read)
+        if before is not None and before[1] <= notices.erased_at(row.person, read):
+            before = None
+        klaviyo_id = read(klaviyo_id_key(row.person))
         if before is not None and time < before[1]:
             ready.step = "superseded"
         elif before is not None and before[0] == ready.add:
@@ -210,7 +212,7 @@ class Lists:
             klaviyo_id = found.get(audience.same(*row.ready.by))
             row.ready.unknown = klaviyo_id is None
             if klaviyo_id is not None:
-                changes[klaviyo_id_key(row.who)] = klaviyo_id.encode()
+                changes[klaviyo_id_key(row.person)] = klaviyo_id.encode()
         return Learned(changes)
 
     def _about_list(self, group: Group, data: object, now_ms: int) -> Learned:
@@ -231,7 +233,7 @@ class Lists:
                 ends.append(replace(end, outcome=Outcome.UNCHANGED, reason=Reason.SUPERSEDED))
                 continue
             ends.append(end)
-            key = lookups.member_key(ready.list_id, end.row.who)
+            key = lookups.member_key(ready.list_id, end.row.person)
             changes[key] = lookups.member_form(ready.time, on=ready.add)
         return ends, changes
 
@@ -244,7 +246,7 @@ class Lists:
             if self._creators.get(ready.list) is end.row:
                 del self._creators[ready.list]
             if ready.step == "change":
-                stale[klaviyo_id_key(end.row.who)] = None
+                stale[klaviyo_id_key(end.row.person)] = None
             if ready.step == "change" and end.reason == Reason.REJECTED and not ready.renewed:
                 ready.renewed = True
             else:

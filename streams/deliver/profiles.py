@@ -1,7 +1,7 @@
 """Profiles: updates of one person that wait together are folded into one call; what is known is not sent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -150,6 +150,8 @@ class Profiles:
     def _goes_on(self, group: Group, step: Conflict, reply: Reply) -> Learned:
         merged = step.phase == "merge" and step.pair is not None
         wait = step.answered(reply.verdict.data if isinstance(reply.verdict, Accepted) else None)
+        if step.shared:
+            _without_number(group, step)
         changes: dict[bytes, bytes | None] = {}
         if merged and step.pair is not None:
             changes[klaviyo_id_key(group.rows[0].person)] = step.pair[0].encode()
@@ -184,6 +186,17 @@ class Profiles:
     def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
         """The direction of a merge."""
         return group.step.intends(now_ms) if isinstance(group.step, Conflict) else {}
+
+
+def _without_number(group: Group, step: Conflict) -> None:
+    """The update goes without a number that is somebody else's at Klaviyo, and says so."""
+    step.shared, step.who = False, {name: text for name, text in step.who.items() if name != "phone_number"}
+    for row in group.rows:
+        update = row.ready.update
+        if "phone_number" in update.who:
+            who = {name: text for name, text in update.who.items() if name != "phone_number"}
+            row.ready.update = replace(update, who=who)
+            row.ignored += ("phone_number",)
 
 
 def _whole(payload: dict[str, Any], once: dict[str, Any]) -> dict[str, Any]:

@@ -154,7 +154,8 @@ class Line:
             tries=self.tries, probe_s=self.probe_s,
         )  # fmt: skip
         desk.spending.restore(slot.store.scan(PREFIX), desk.clock(), desk.now_ms())
-        senders = [Sender(desk, family, slot) for family in families(self.lists, self.brake)]  # type: ignore[arg-type]
+        lanes = families(self.lists, desk.occupancy, self.brake)
+        senders = [Sender(desk, family, slot) for family in lanes]  # type: ignore[arg-type]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
 
         async def feed() -> None:

@@ -16,7 +16,8 @@ from streams.deliver.lane import Lane
 from streams.deliver.position import Position
 from streams.deliver.row import Group, Row, Settled
 from streams.engine.errors import Unreadable
-from streams.engine.slot import Record, Slot
+from streams.engine.inbox import Record
+from streams.engine.slot import Slot
 from streams.engine.topics import BACKFILL
 from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Outcome, Reason
@@ -76,7 +77,7 @@ class Intake:
 
     def busy(self, who: str) -> bool:
         """Whether a call of the profile is open or in doubt; while it is not known of whom one is: yes."""
-        return self.doubts.unread or self.lane.busy(who)
+        return self.doubts.unread or self.lane.calling(who)
 
     def take_adopted(self) -> list[Group]:
         """Groups whose job a former life began, all their rows taken in again."""

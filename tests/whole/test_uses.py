@@ -147,7 +147,7 @@ def test_1_an_identify_is_a_profile_within_seconds(use: Use) -> None:
     began = time.monotonic()
     use.post(identify("ada", firstName="Ada", plan="Gold", address={"city": "Utrecht"}, shoe_size=38))
 
-    found = eventually(lambda: use.person("ada"), SECONDS)
+    found = eventually(lambda: use.person("ada"), timeout_s=SECONDS)
 
     print(f"identify to profile: {time.monotonic() - began:.1f} s")
     assert (found["external_id"], found["first_name"], found["location"]["city"]) == ("ada", "Ada", "Utrecht")

@@ -13,6 +13,7 @@ from streams.engine.stage import Context, run_batches
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
 from streams.route.engagement import engagement_call
+from streams.route.merges import merges
 from streams.route.rules import Routed, Router, compile_rules
 from streams.segment.envelope import Engagement, Envelope, Origin, ProfileEvent
 
@@ -77,9 +78,12 @@ class Route:
             return engagement["event_id"], self._back(engagement, found)
         envelope = cast("Envelope", self._envelope(found["event"]))
         message = orjson.loads(envelope["body"])
-        return envelope["event_id"], self._router.route(
-            message, envelope, found["profile"], found["origin"], found["late"]
-        )
+        who, origin = found["profile"], found["origin"]
+        routed = self._router.route(message, envelope, who, origin, found["late"])
+        if found["merged"]:
+            accounts = self._config.accounts_of(envelope["space"])
+            routed.operations += merges(accounts, envelope, origin, who, found["merged"])
+        return envelope["event_id"], routed
 
     def _back(self, engagement: Engagement, found: ProfileEvent) -> Routed:
         answer = engagement_call(self._config, engagement, found["profile"], found["origin"])

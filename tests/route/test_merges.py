@@ -7,8 +7,8 @@ import orjson
 
 from streams.config import loads
 from streams.engine.codec import Codec
-from streams.engine.outbox import Outbox
 from streams.engine.inbox import Batch
+from streams.engine.outbox import Outbox
 from streams.route.agent import Route
 from streams.route.merges import merges
 from tests.route.sample import ORIGIN, PETER, TWO, envelope, route, router

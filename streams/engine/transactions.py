@@ -1,6 +1,7 @@
 """One librdkafka transaction a batch. Blocking: the slot calls it from a thread."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -119,8 +120,9 @@ class Transactions:
 
     def close(self) -> None:
         """Drop what is queued and let go."""
-        self._producer.purge()
-        self._producer.close()
+        with suppress(KafkaException):  # a fenced one says so again; the rest is let go all the same
+            self._producer.purge()
+            self._producer.close()
 
 
 class _Aborted(Exception):

@@ -34,7 +34,10 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, help="length of each instead of its own (2 to 5 minutes)")
     parser.add_argument(
-        "--rows", type=int, default=1000, help="events a bulk call in the backlog: fewer, less load"
+        "--rows",
+        type=int,
+        default=100,
+        help="events that fill a bulk call, at most 1000: fewer and larger ones are less work",
     )
     options = parser.parse_args()
     unknown = set(options.names) - set(SOAKS)

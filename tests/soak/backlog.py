@@ -2,9 +2,10 @@
 
 import time
 
+from streams.klaviyo.requests import BULK_BYTES
 from tests.bench.place import Place
 from tests.soak.kept import kept
-from tests.soak.place import Line, line
+from tests.soak.place import Line, line, order
 from tests.soak.results import Row, share
 from tests.soak.windows import use
 
@@ -15,8 +16,9 @@ ABOVE = 1.05
 
 
 def flood(at: Line, rows: int) -> None:
-    """More than both budgets carry, ``rows`` events a bulk call."""
-    at.feed("events", ABOVE * rows * BULK / 60)
+    """More than both budgets carry; the events are so large that ``rows`` of them fill a bulk call."""
+    note = "x" * max(0, BULK_BYTES // rows - 500)
+    at.feed("events", ABOVE * rows * BULK / 60, lambda n: order(n, note))
     at.feed("profiles", ABOVE * SINGLE / 60)
 
 
@@ -47,7 +49,7 @@ def run_killed(place: Place, seconds: float | None, rows: int) -> list[Row]:
     """The same, with the owner killed in the middle and started again at once."""
     length = seconds or 330
     with line(place, LATENCY_MS) as at:
-        flood(at, min(rows, 200))
+        flood(at, rows)
         owner = at.worker()
         time.sleep(length / 2)
         owner.kill()

@@ -52,9 +52,9 @@ def operation(n: int, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def order(n: int) -> dict[str, Any]:
-    """An event."""
-    properties = {"OrderId": f"o{n}", "Items": [{"ProductName": "Shirt", "Price": 19.5}]}
+def order(n: int, note: str = "") -> dict[str, Any]:
+    """An event, as large as its note."""
+    properties = {"OrderId": f"o{n}", "Items": [{"ProductName": "Shirt", "Price": 19.5}], "Note": note}
     return operation(n, "event", {"metric": "Placed Order", "properties": properties, "value": 19.5})
 
 
@@ -63,7 +63,8 @@ def update(n: int) -> dict[str, Any]:
     return operation(n, "profile", {"attributes": {}, "patch": {"append": {"visits": f"v{n}"}}})
 
 
-MAKERS: Final[dict[str, Callable[[int], dict[str, Any]]]] = {"events": order, "profiles": update}
+Make = Callable[[int], dict[str, Any]]
+MAKERS: Final[dict[str, Make]] = {"events": order, "profiles": update}
 
 
 @dataclass
@@ -97,10 +98,11 @@ class Klaviyo:
 class Feed(threading.Thread):
     """Puts operations into a lane's topic, so many a second, until told to stop."""
 
-    def __init__(self, line: "Line", lane: str, rate: float) -> None:
+    def __init__(self, line: "Line", lane: str, rate: float, make: Make) -> None:
         super().__init__(daemon=True)
         self.count = 0
         self.lane = lane
+        self._make = make
         self._rate = rate
         self._over = threading.Event()
         bench = line.bench
@@ -112,7 +114,7 @@ class Feed(threading.Thread):
 
     def run(self) -> None:
         """Keep to the rate."""
-        began, make = time.monotonic(), MAKERS[self.lane]
+        began, make = time.monotonic(), self._make
         while not self._over.is_set():
             due = int((time.monotonic() - began) * self._rate) + 1
             while self.count < due:
@@ -147,15 +149,15 @@ class Line:
         log = self.bench.folder / "deliver.log"
         return self.stack.enter_context(process(command, log, self.bench.env | env))
 
-    def feed(self, lane: str, rate: float) -> Feed:
+    def feed(self, lane: str, rate: float, make: Make | None = None) -> Feed:
         """Let operations come."""
-        feed = Feed(self, lane, rate)
+        feed = Feed(self, lane, rate, make or MAKERS[lane])
         self.feeds.append(feed)
         feed.start()
         self.stack.callback(feed.stop)
         return feed
 
-    def drained(self, timeout_s: float = 180.0) -> dict[str, dict[str, int]]:
+    def drained(self, timeout_s: float = 300.0) -> dict[str, dict[str, int]]:
         """Stop the feeds, wait until each operation has an outcome: op id → outcome → how often."""
         expected = sum(feed.stop() for feed in self.feeds)
         topic = self.bench.config.prefix + "outcomes"

@@ -60,7 +60,7 @@ def _report(at: Line, until: float) -> list[Row]:
 def run(place: Place, seconds: float | None, rows: int) -> list[Row]:
     """Both budgets shared with another client."""
     with line(place, LATENCY_MS) as at:
-        flood(at, min(rows, 100))
+        flood(at, rows)
         at.worker()
         thieves = [
             Thief(at.klaviyo.url, "/api/event-bulk-create-jobs", SHARE * BULK),

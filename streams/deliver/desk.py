@@ -33,7 +33,7 @@ class Desk:
     clock: Callable[[], float] = monotonic
     wall: Callable[[], float] = time
     random: Random = field(default_factory=Random)
-    occupancy: Occupancy = field(default_factory=Occupancy)
+    occupancy: Occupancy = field(default_factory=lambda: Occupancy(monotonic))
     ahead: Ahead = field(default_factory=Ahead)
 
     def now_ms(self) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Final
 
 CLAIM_S: Final = 5.0
@@ -13,9 +12,10 @@ CLAIM_S: Final = 5.0
 class Occupancy:
     """Profiles with a call open or in doubt, by lane; and those that a merge or an erasure waits for."""
 
+    clock: Callable[[], float]
+    """Seconds, monotonic."""
     lanes: dict[str, Callable[[str], bool]] = field(default_factory=dict)
     """Family → whether a profile is busy there."""
-    clock: Callable[[], float] = monotonic
     _claims: dict[str, float] = field(default_factory=dict)
 
     def busy(self, who: str, besides: str) -> bool:

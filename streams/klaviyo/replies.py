@@ -1,10 +1,10 @@
 """What an answer of Klaviyo means. Not every error is JSON, and not every 2xx is a success of all fields."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
@@ -14,6 +14,8 @@ SHOWN: Final = 4096
 """Characters of a body that dead letters keep."""
 CONFLICT: Final = "conflict"
 """``Blame.field`` of a bulk call's row whose identifiers belong to several profiles."""
+_CURSOR: Final = re.compile(r"[?&]page(?:\[|%5B)cursor(?:\]|%5D)=([^&#]+)", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _RESTS: Final = frozenset({408, 423, 425, 429})
 _NOT_ABOUT_A_ROW: Final = frozenset({401, 402, 404, 405, 406, 410, 415, 451})
 
@@ -213,8 +215,8 @@ def _klaviyo_id(document: dict[str, Any] | None) -> str | None:
 def _next(document: dict[str, Any] | None) -> str | None:
     links = document.get("links") if document else None
     link = links.get("next") if isinstance(links, dict) else None
-    found = parse_qs(urlsplit(link).query).get("page[cursor]") if isinstance(link, str) else None
-    return found[0] if found else None
+    found = _CURSOR.search(link) if isinstance(link, str) else None
+    return _ESCAPED.sub(lambda code: chr(int(code[1], 16)), found[1]) if found else None
 
 
 def _duplicate(document: dict[str, Any] | None) -> str | None:

@@ -41,7 +41,7 @@ class Operation(TypedDict):
 
     - event: ``{"metric": str, "properties": {}, "value"?: number, "value_currency"?: str}``
     - profile: ``{"attributes": {…Klaviyo's profile attributes without identifiers…},
-      "patch"?: {"append": {}, "unappend": {}, "unset": []}}``
+      "patch"?: {"append": {}, "unappend": {}, "unset": [], "set_once": {}}}``
     - list_add, list_remove: ``{"list": id or name}``
     - subscribe, unsubscribe, suppress: ``{"channels": {"email": ["marketing"], …}, "list"?: id or name,
       "consented_at"?: ISO, "custom_source"?: str}``
@@ -49,6 +49,7 @@ class Operation(TypedDict):
     - observed, what Klaviyo says itself: ``{"channels": {…}, "status": "subscribed", "unsubscribed" or
       "suppressed", "at": ISO, "list"?: id}``
     - merge: ``{"loser": Profile}``
+    - erase: ``{}``
     - segment: the body of one Segment call
     """
 

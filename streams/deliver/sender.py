@@ -16,8 +16,9 @@ from streams.deliver.judge import Standing
 from streams.deliver.lane import Lane
 from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.settling import Settling
+from streams.engine.inbox import Record
 from streams.engine.outbox import Outbox
-from streams.engine.slot import Record, Slot
+from streams.engine.slot import Slot
 from streams.engine.topics import twin
 
 GATHER_S: Final = 0.02

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from streams.engine.codec import Codec
+from streams.engine.inbox import Batch
 from streams.engine.outbox import Outbox
-from streams.engine.slot import Batch
 
 
 class Killed(Exception):

@@ -5,6 +5,7 @@ so of the requests that arrive in one window the last-sent one found all others 
 Times are seconds of a monotonic clock, handed in.
 """
 
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from math import inf, sqrt
@@ -85,8 +86,7 @@ class Budget:
         call = self._open.pop(number, None)
         if call is not None:
             self._took = now - call[0]
-            self._steady.append(now + self.limit.steady_s)
-            self._burst.append(now + self.limit.burst_s)
+            self._count(now)
             self.used += 1
 
     def unsent(self, number: int) -> None:
@@ -146,11 +146,18 @@ class Budget:
         replies = [now - elapsed - age for age, count in spent.closed for _ in range(count)]
         replies += [now - elapsed - age + SLICE_S + lasts for age, lasts in spent.open]
         for reply in sorted(replies):
-            self._steady.append(reply + self.limit.steady_s)
-            self._burst.append(reply + self.limit.burst_s)
+            self._count(reply)
         if replies:
             self._paced = now - self._credit()
         self._forget(now)
+
+    def _count(self, reply: float) -> None:
+        """Ends stay in order: those of a dead owner's open calls lie behind many to come."""
+        for ends, length in ((self._steady, self.limit.steady_s), (self._burst, self.limit.burst_s)):
+            if ends and ends[-1] > reply + length:
+                insort(ends, reply + length)
+            else:
+                ends.append(reply + length)
 
     def _allowed_by_pace(self) -> float:
         at_once = (self.limit.at_once - 1) * self._interval()

@@ -226,3 +226,10 @@ def test_what_a_stall_kept_back_is_made_up_for() -> None:
     assert max(used.values()) <= 150
     assert max(Counter(at // 1.0 for at in arrived).values()) <= 10
     assert sum(used[window] for window in range(1, 8)) >= 0.99 * 150 * 7
+
+
+def test_a_dead_owners_open_calls_hold_back_no_others() -> None:
+    limit = Limit(10, 150)
+    budget = Budget(limit)
+    budget.restore(Spent(((0.5, 30.0), (0.1, 30.0)), tuple((age, 2) for age in range(60))), 10.0, 0.0)
+    assert len(run(budget, limit, [0.3], 28.0)) >= 0.95 * 28 * 2.5

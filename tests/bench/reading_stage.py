@@ -10,8 +10,8 @@ from typing import ClassVar
 import uvloop
 
 from streams.config import load
-from streams.engine.outbox import Outbox
 from streams.engine.inbox import Batch
+from streams.engine.outbox import Outbox
 from streams.engine.slot import Slot
 from streams.engine.stage import Context, run_batches
 from streams.engine.worker import run

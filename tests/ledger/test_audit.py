@@ -36,8 +36,8 @@ class Line:
     def accept(self, count: int) -> None:
         producer = Producer(self.client)
         envelope: dict[str, Any] = {
-            "uid": bytes(16), "space": "acme", "accepted_at": 1_000, "type": "track", "time": 1, "source": "web",
-            "trace_id": "t", "body": b"{}",
+            "uid": bytes(16), "space": "acme", "accepted_at": 1_000, "type": "track", "time": 1,
+            "source": "web", "trace_id": "t", "body": b"{}",
         }  # fmt: skip
         for n in range(count):
             value = self.registry.codec("envelope").encode(envelope | {"event_id": f"e{n}"})

@@ -120,7 +120,7 @@ class ControlTail:
 
 def _read(config: Config, registry: Registry) -> tuple[dict[Key, Control], int]:
     reader = Reader(config.kafka.client())
-    place = (full(config.prefix, TOPIC), 0)
+    (place,) = reader.places([full(config.prefix, TOPIC)])
     end = reader.ends([place])[place]
     reader.settle({place: end})
     start = reader.starts([place])[place]

@@ -67,7 +67,7 @@ class Server(web.Server):
             "keepalive_timeout": idle_timeout_s,
             "access_log": None,
             "auto_decompress": False,  # unpacked by ourselves, within the cap
-            "lingering_time": 10.0,  # a client that still sends must be able to read its 413
+            "lingering_time": 2.0,
         }
 
     def __call__(self) -> web.RequestHandler:

@@ -103,9 +103,9 @@ async def test_updates_that_wait_are_folded_and_what_is_known_is_not_sent() -> N
 async def test_an_unsupported_kind_is_a_dead_letter() -> None:
     async with simulator() as sim:
         line = Line(sim.url)
-        line.put(operation(1, kind="erase", payload={}))
+        line.put(operation(1, kind="erase", payload={}), topic="klaviyo.events")
         await line.drain()
-        assert [(d["reason"], d["lane"]) for d in line.world.dead_letters] == [("unsupported", "admin")]
+        assert [(d["reason"], d["lane"]) for d in line.world.dead_letters] == [("unsupported", "events")]
 
 
 @pytest.mark.parametrize("pointer", [True, False])

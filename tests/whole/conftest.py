@@ -7,9 +7,7 @@ import pytest
 
 from streams.local import stack as local
 from streams.local.stack import Stack
-
-pytest.register_assert_rewrite("tests.whole.running")
-from tests.whole.running import PIPELINE, Whole  # noqa: E402 # after its asserts are told to explain themselves
+from tests.whole.running import PIPELINE, Whole
 
 Start = Callable[..., Whole]
 

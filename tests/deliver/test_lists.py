@@ -74,7 +74,8 @@ async def test_known_people_go_by_the_thousand() -> None:
         assert len(await calls(sim, "POST", "/relationships/profiles")) <= 12
         assert len(await calls(sim, "DELETE", "/relationships/profiles")) <= 12
         asked = [call["path"] for call in await calls(sim, "GET", "/api/lists")]
-        assert sum(path.rstrip("/") == "/api/lists" for path in asked) <= 4  # the others ask for its size
+        # one look-up a group at the most, however many start before the first is answered; the rest ask its size
+        assert sum(path.rstrip("/") == "/api/lists" for path in asked) <= 12
 
 
 async def test_of_opposites_that_wait_the_newest_by_event_time_counts() -> None:

@@ -74,7 +74,7 @@ async def test_known_people_go_by_the_thousand() -> None:
         assert len(await calls(sim, "POST", "/relationships/profiles")) <= 12
         assert len(await calls(sim, "DELETE", "/relationships/profiles")) <= 12
         asked = [call["path"] for call in await calls(sim, "GET", "/api/lists")]
-        # one look-up a group at the most, however many start before the first is answered; the rest ask its size
+        # at most one look-up a group, however many start at once; the rest ask its size
         assert sum(path.rstrip("/") == "/api/lists" for path in asked) <= 12
 
 

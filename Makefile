@@ -15,7 +15,10 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)
 	$(RUN) -m streams demo $(if $(KEEP),--keep) $(ARGS)
 
+# Pages are looked at in a real browser: installed where that is allowed, else those tests skip by name.
 test: $(INSTALLED)
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || { \
+		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
 	$(RUN) -m streams.local
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 

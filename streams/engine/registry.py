@@ -93,9 +93,6 @@ class Registry:
         for number in self._unknown(values):
             self._fetch(number)
 
-    async def close(self) -> None:
-        """Nothing is held between requests; here so that whoever opens may close."""
-
     def _unknown(self, values: Iterable[bytes]) -> set[int]:
         known = self._writers
         frames = {value[:5] for value in values}

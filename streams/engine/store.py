@@ -66,9 +66,9 @@ class Store:
             return []
         return self._db.get(keys)  # type: ignore[return-value,arg-type] # raw mode: bytes in, bytes out
 
-    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Keys that begin with ``prefix`` and their values in key order, from ``start`` on."""
-        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=start or prefix))
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin with ``prefix`` and their values, in key order."""
+        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=prefix))
         for key, value in rows:
             if not key.startswith(prefix):
                 return

@@ -67,9 +67,9 @@ class FakeStore:
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self._data.get(key) for key in keys]
 
-    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         for key in sorted(self._data):
-            if key.startswith(prefix) and key >= (start or prefix):
+            if key.startswith(prefix):
                 yield key, self._data[key]
 
 

@@ -63,7 +63,7 @@ class Family(Protocol):
 
     def accepted(
         self, group: Group, reply: Reply | None, settled: Sequence[Settled]
-    ) -> tuple[list[Settled], dict[bytes, bytes]]:
+    ) -> tuple[list[Settled], Mapping[bytes, bytes | None]]:
         """What a success (or, without a reply, nothing to say) means for each row, and what to remember."""
 
 

@@ -27,6 +27,28 @@ def redirect_form(into: Profile) -> bytes:
     return orjson.dumps(into)
 
 
+def absorbed_key(profile_id: str) -> bytes:
+    """Where it is remembered who was merged into a profile."""
+    return b"w/" + profile_id.encode()
+
+
+def absorbed_form(profile_id: str, loser: str, read: Read) -> bytes:
+    """Who was merged into a profile, with one more."""
+    value = read(absorbed_key(profile_id))
+    return orjson.dumps(sorted({loser, *(orjson.loads(value) if value else ())}))
+
+
+def absorbed(profile_id: str, read: Read) -> list[str]:
+    """Who was merged into the profile, and into those in turn."""
+    found: dict[str, None] = {profile_id: None}
+    for who in (waiting := [profile_id]):
+        value = read(absorbed_key(who))
+        more = [loser for loser in (orjson.loads(value) if value else ()) if loser not in found]
+        found.update(dict.fromkeys(more))
+        waiting += more
+    return waiting[1:]
+
+
 def winner(profile_id: str, read: Read) -> Profile | None:
     """Whom the profile was merged into, and that one in turn; None for one that was not."""
     found: Profile | None = None

@@ -96,7 +96,8 @@ class Settling:
             if learned.wait_s > 0:
                 self.lane.again(group, self.desk.clock() + learned.wait_s, failed=False)
             else:
-                self.planner.ready.append(group)
+                # who was asked about is told before others are asked about: answers age
+                self.planner.ready.appendleft(group)
         else:
             self.lane.put_back(chain(group))
         self.end(outbox, learned.ended)

@@ -1,18 +1,21 @@
 """Consent: subscribe, unsubscribe, suppress, unsuppress."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from streams.klaviyo.budgets import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, UNSUPPRESS
-from streams.klaviyo.requests import Request
+from streams.klaviyo.requests import BULK_BYTES, ENVELOPE_BYTES, Request
 
+T = TypeVar("T")
 SUBSCRIBED: Final = 1000
 """Profiles in one call that subscribes."""
 OTHERS: Final = 100
 """Profiles in one call that unsubscribes, suppresses or unsuppresses."""
+_HEAD_BYTES: Final = 10_000
+"""Room for what a call says beside its people: a list, a custom source."""
 KINDS: Final[Mapping[str, frozenset[str]]] = {
     "email": frozenset({"marketing"}),
     "sms": frozenset({"marketing", "transactional"}),
@@ -43,6 +46,20 @@ def subscribe(
     if custom_source:
         attributes["custom_source"] = custom_source
     return _subscription("create", SUBSCRIBE, "SUBSCRIBED", people, attributes, list_id)
+
+
+def calls(rows: Sequence[T], person: Callable[[T], Person]) -> list[list[T]]:
+    """Rows in parts that one call may subscribe: by number, and by the bytes that they take."""
+    parts: list[list[T]] = []
+    left = 0
+    for row in rows:
+        size = len(orjson.dumps(_profile(person(row), "SUBSCRIBED"))) + 1
+        if not parts or left < size or len(parts[-1]) == SUBSCRIBED:
+            parts.append([])
+            left = BULK_BYTES - ENVELOPE_BYTES - _HEAD_BYTES
+        parts[-1].append(row)
+        left -= size
+    return parts
 
 
 def unsubscribe(people: Sequence[Person], *, list_id: str = "") -> Request:

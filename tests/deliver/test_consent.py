@@ -121,7 +121,7 @@ async def test_what_klaviyo_knows_better_refuses_a_subscription(known: str) -> N
         if known == "observed":
             line.put(say(9, 1, "observed", {"status": "unsubscribed", "at": iso(at)}))
             await line.drain()
-            assert ends(line)["m9"] == ("unchanged", "observed")
+            assert ends(line)["m9"] == ("filtered", "observed")
         line.put(say(1, 1, time=at - 1000), say(2, 2))
         await line.drain()
         assert ends(line)["m1"] == ("refused", "consent")

@@ -14,7 +14,8 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.deliver.consent import Consent, consent_key
+from streams.deliver.consent import Consent
+from streams.deliver.consent_marks import consent_key
 from streams.deliver.family import NotSent
 from streams.deliver.judge import Standing, judge
 from streams.deliver.lane import Lane

@@ -1,0 +1,65 @@
+"""What lists and consent have in common: whose an operation is, one call's worth of rows, who may leave."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from streams.deliver.family import NotSent
+from streams.deliver.guard import Guard
+from streams.deliver.row import Row
+from streams.klaviyo import audience, limits, requests
+from streams.klaviyo.limits import Sound
+from streams.klaviyo.operation import Operation
+from streams.ledger.reasons import Reason
+
+
+def identified(op: Operation) -> Sound | NotSent:
+    """The identifiers that Klaviyo takes of a profile; without one nothing can be sent."""
+    found = limits.profile(requests.identifiers(op["profile"]), {})
+    if isinstance(found, limits.Refused):
+        return NotSent(Reason.REJECTED, f"not sent: {found.detail}")
+    return found
+
+
+def parts(
+    rows: Sequence[Row],
+    kind: Callable[[Row], tuple[str, ...]],
+    cut: Callable[[list[Row]], list[list[Row]]],
+) -> list[list[Row]]:
+    """Rows that one call may carry.
+
+    Args:
+        rows: no two of a profile, unless all that a profile has needs no call.
+        kind: what the rows of a call have in common.
+        cut: those of one kind in parts of a call's size.
+    """
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        alike.setdefault(kind(row), []).append(row)
+    return [part for group in alike.values() for part in cut(group)]
+
+
+def chunks(rows: list[Row], size: int) -> list[list[Row]]:
+    """So many rows at a time."""
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+
+def leave(guard: Guard, list_id: str, now_ms: int) -> Literal["go", "size", "stop"]:
+    """Whether one more may leave a list: then it is counted; "size": the list's size is to be asked first."""
+    verdict = guard.verdict(list_id, now_ms)
+    if verdict == "go":
+        guard.leaves(list_id, now_ms)
+    return verdict
+
+
+def sized(guard: Guard, list_id: str, data: object, now_ms: int) -> None:
+    """Klaviyo's answer about the size of a list."""
+    for _, its in audience.resources(data):
+        guard.sized(list_id, int(its.get("profile_count") or 0), now_ms)
+
+
+def by_identifier(field: str, data: object) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Profiles in an answer: the identifier they were asked for by → Klaviyo's id and attributes."""
+    return {
+        audience.same(field, attributes.get(field)): (klaviyo_id, attributes)
+        for klaviyo_id, attributes in audience.resources(data)
+    }

@@ -47,7 +47,7 @@ class Operation(TypedDict):
       "consented_at"?: ISO, "custom_source"?: str}``
     - any of these: ``"once"?: mark``, of which an account has one operation that is not a dead letter
     - observed, what Klaviyo says itself: ``{"channels": {…}, "status": "subscribed", "unsubscribed" or
-      "suppressed", "at": ISO, "list"?: id}``
+      "suppressed", "at"?: ISO, "list"?: id, "list_name"?: its name where no id is given}``
     - merge: ``{"loser": Profile}``
     - erase: ``{}``
     - segment: the body of one Segment call
@@ -75,5 +75,5 @@ def op_id(account: str, uid: bytes, kind: str, target: str, key: str = "", occur
         key: fan-out key, such as a product id.
         occurrence: n-th equal one inside the event's own array.
     """
-    parts = (account.encode(), uid, kind.encode(), target.encode(), key.encode(), str(occurrence).encode())
-    return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+    what = f"{kind}\0{target}\0{key}\0{occurrence}".encode()
+    return blake2b(b"%b\0%b\0%b" % (account.encode(), uid, what), digest_size=16).hexdigest()

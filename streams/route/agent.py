@@ -14,6 +14,8 @@ from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
 from streams.route.engagement import engagement_call
 from streams.route.merges import merges
+from streams.route.observing import TOPIC as CONSENT
+from streams.route.observing import observed
 from streams.route.rules import Routed, Router, compile_rules
 from streams.segment.envelope import Engagement, Envelope, Origin, ProfileEvent
 
@@ -86,11 +88,15 @@ class Route:
         return envelope["event_id"], routed
 
     def _back(self, engagement: Engagement, found: ProfileEvent) -> Routed:
-        answer = engagement_call(self._config, engagement, found["profile"], found["origin"])
-        if isinstance(answer, str):
-            return Routed(operations=[], filtered=answer, refusals=[], unmapped=[], matched=[])
-        routed = [("segment.outbound", answer["account"], answer)]
-        return Routed(operations=routed, filtered=None, refusals=[], unmapped=[], matched=[])
+        """What goes to Segment, and what the consent lane is told."""
+        who, origin, account = found["profile"], found["origin"], engagement["account"]
+        answer = engagement_call(self._config, engagement, who, origin)
+        routed = [("segment.outbound", account, answer)] if not isinstance(answer, str) else []
+        seen = observed(engagement, who, origin) if account in self._config.accounts else None
+        if seen is not None:
+            routed.append((CONSENT, account, seen))
+        filtered = answer if isinstance(answer, str) and not routed else None
+        return Routed(operations=routed, filtered=filtered, refusals=[], unmapped=[], matched=[])
 
     def _write(
         self, outbox: Outbox, batch: Batch, record: Record, origin: Origin, event_id: str, routed: Routed

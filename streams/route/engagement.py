@@ -31,6 +31,8 @@ _EVENTS = {
     "unsubscribed_from_email_marketing": "Unsubscribed",
     "unsubscribed_from_list": "Unsubscribed",
 }
+LIST_IDS = ("$list", "List ID", "list_id")
+LIST_NAMES = ("List", "List Name", "list_name")
 _PROPERTIES: dict[str, tuple[str, ...]] = {
     "email_id": ("$message", "Message ID", "message_id"),
     "email_subject": ("Subject", "subject"),
@@ -38,8 +40,8 @@ _PROPERTIES: dict[str, tuple[str, ...]] = {
     "campaign_name": ("Campaign Name", "campaign_name", "Message Name", "$message_name"),
     "link_id": ("$link_id", "Link ID", "link_id"),
     "link_url": ("URL", "url", "$url"),
-    "list_id": ("$list", "List ID", "list_id"),
-    "list_name": ("List", "List Name", "list_name"),
+    "list_id": LIST_IDS,
+    "list_name": LIST_NAMES,
     "bounce_type": ("Bounce Type", "bounce_type"),
 }
 """Name in Segment's spec → names in Klaviyo's event, the first that is there."""
@@ -77,7 +79,7 @@ def engagement_call(
         "integrations": {"Klaviyo": False},
     }
     return Operation(
-        op_id=_id(engagement),
+        op_id=op_id(engagement["account"], event_uid(engagement), "segment", "track"),
         account=engagement["account"],
         kind="segment",
         origin=origin,
@@ -89,9 +91,14 @@ def engagement_call(
     )
 
 
-def _id(engagement: Engagement) -> str:
-    uid = blake2b(engagement["event_id"].encode("utf-8", "replace"), digest_size=16).digest()
-    return op_id(engagement["account"], uid, "segment", "track")
+def event_uid(engagement: Engagement) -> bytes:
+    """The root of the ids of all that follows from one Klaviyo event."""
+    return blake2b(engagement["event_id"].encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def properties_of(engagement: Engagement) -> Mapping[str, Any]:
+    """The event's own properties, wherever the item has them."""
+    return part(part(_event_of(engagement["body"]), "attributes"), "event_properties")
 
 
 def _name(topic: str) -> str:

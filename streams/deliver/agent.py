@@ -9,12 +9,14 @@ from streams.config.sections import Lists as ListSettings
 from streams.deliver import spending
 from streams.deliver.admin import Admin
 from streams.deliver.brake import LaneBrake
+from streams.deliver.budget import SLICE_S
 from streams.deliver.consent import Consent
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
 from streams.deliver.family import Family
 from streams.deliver.guard import Brake, Guard, NewBrake
 from streams.deliver.lists import Lists
+from streams.deliver.naming import Naming
 from streams.deliver.occupancy import Occupancy
 from streams.deliver.profiles import Profiles
 from streams.deliver.sender import LEAVE_S, Sender
@@ -28,13 +30,14 @@ from streams.klaviyo.client import Client
 
 
 def families(
-    lists: ListSettings, occupancy: Occupancy, brake: NewBrake = lambda _: Brake()
+    lists: ListSettings, occupancy: Occupancy, brake: NewBrake = lambda _: Brake(), timeout_s: float = 10.0
 ) -> tuple[Family, ...]:
     """The lanes of one account; ``brake`` gives each the means to pause itself."""
+    naming = Naming(int((SLICE_S + timeout_s) * 1000))
     return (
         Events(),
         Profiles(),
-        Lists(create=lists.create, guard=Guard(lists.guard_share, brake("lists"))),
+        Lists(lists.create, Guard(lists.guard_share, brake("lists")), naming),
         Consent(guard=Guard(lists.guard_share, brake("consent"))),
         Admin(occupancy),
     )
@@ -110,7 +113,8 @@ class Deliver:
             brakes.append(LaneBrake(config, desk.account, lane, lambda: desk.paused(lane)))
             return brakes[-1]
 
-        senders = [Sender(desk, family, slot) for family in families(config.lists, desk.occupancy, brake)]
+        lanes = families(config.lists, desk.occupancy, brake, config.deliver.timeout_s)
+        senders = [Sender(desk, family, slot) for family in lanes]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
         feeding = asyncio.create_task(self._feed(slot, by_topic))
         running = [asyncio.create_task(sender.run()) for sender in senders]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import orjson
 
@@ -14,6 +14,10 @@ from streams.ledger.reasons import Reason
 
 Read = Callable[[bytes], bytes | None]
 """The slot's state, what is about to be committed included."""
+
+
+HOLD_S: Final = 0.1
+"""How soon rows are looked at again that wait for a call of another lane or profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,13 @@ class Family(Protocol):
 class Sorted:
     """Rows in groups, each for one call, no profile in two. ``later`` wait behind those of their profile.
 
-    ``held`` wait until calls of other lanes are over.
+    ``held`` wait until other calls are over; they are looked at again after ``held_s``.
     """
 
     parts: list[list[Row]]
     later: list[Row]
     held: list[Row] = field(default_factory=list)
+    held_s: float = HOLD_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from streams.ledger.reasons import Outcome, Reason
 
 BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 30.0
+LONGEST_ASKING_S: Final = 4.0
+"""The same of a question that many rows wait for: one small call, asked a little more often."""
 LOW: Final = 0.3
 """Below this share of calls that go well the lane has an outage: it is not the rows."""
 HIGH: Final = 0.8
@@ -106,6 +108,9 @@ def _table(group: Group, request: Request, reply: Reply, lane: Standing) -> Judg
     match verdict:
         case Accepted():
             return Judged([_delivered(row, verdict.ignored) for row in group.rows])
+        case Rejected() | RejectedWhole() | Conflict() if request.whole:
+            detail = verdict.blames[0].detail if isinstance(verdict, Rejected) else verdict.detail
+            return Judged([dead(row, Reason.REJECTED, detail, shown) for row in group.rows])
         case Rejected():
             return _without(group, request, verdict, shown)
         case RejectedWhole() | Conflict() if len(group.rows) > 1:
@@ -124,7 +129,7 @@ def _table(group: Group, request: Request, reply: Reply, lane: Standing) -> Judg
         case Stopped():
             return Judged(dissolved=chain(group), stopped=verdict.detail)
         case Transient():
-            return _failed(group, verdict, shown, lane)
+            return _failed(group, request, verdict, shown, lane)
 
 
 def chain(group: Group | None) -> list[Row]:
@@ -215,14 +220,17 @@ def _in_a_row(group: Group, rows: Sequence[Row]) -> Group:
     return head
 
 
-def _failed(group: Group, verdict: Transient, shown: tuple[int, str], lane: Standing) -> Judged:
+def _failed(
+    group: Group, request: Request, verdict: Transient, shown: tuple[int, str], lane: Standing
+) -> Judged:
     group.failures += 1
     for row in group.rows:
         if not row.failures:
             row.failed_at = lane.successes, lane.failures
         row.failures += 1
-    wait = min(LONGEST_BACKOFF_S, BACKOFF_S * 2.0 ** min(group.failures, 10))
-    if len(group.rows) > 1:
+    longest = LONGEST_ASKING_S if request.whole else LONGEST_BACKOFF_S
+    wait = min(longest, BACKOFF_S * 2.0 ** min(group.failures, 10))
+    if len(group.rows) > 1 and not request.whole:
         # in an outage a smaller call would do no better
         if group.failures >= 2 and lane.share >= LOW:
             return Judged(again=[Again(a.group, wait, doubt=True) for a in halves(group)])
@@ -231,5 +239,5 @@ def _failed(group: Group, verdict: Transient, shown: tuple[int, str], lane: Stan
     if lane.blames(row):
         row.strikes += 1
         if row.strikes >= lane.tries:
-            return Judged([dead(row, Reason.KEEPS_FAILING, verdict.detail, shown)])
+            return Judged([dead(each, Reason.KEEPS_FAILING, verdict.detail, shown) for each in group.rows])
     return Judged(again=[Again(group, wait, doubt=True)])

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
-from streams.deliver import lookups, notices
-from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
+from streams.deliver import lookups, membership, naming, notices
+from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
+from streams.deliver.membership import Ready, Step
+from streams.deliver.naming import Naming
 from streams.deliver.profiles import klaviyo_id_key
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience, limits, requests
@@ -20,36 +22,11 @@ from streams.klaviyo.budgets import (
     PROFILE_IMPORT,
 )
 from streams.klaviyo.operation import Operation
-from streams.klaviyo.replies import Accepted, Reply
+from streams.klaviyo.replies import Accepted, Conflict, Reply, Stopped
 from streams.klaviyo.requests import Request
 from streams.ledger.reasons import Outcome, Reason
 
-Step = Literal["name", "id", "create", "who", "import", "size", "change", "superseded", "same", "held"]
 _LOOKED_UP_BY: Final = ("email", "phone_number", "external_id")
-
-
-@dataclass(slots=True)
-class Ready:
-    """One add or remove, and what it needs next. ``by``: the identifier it is looked up by."""
-
-    list: str
-    add: bool
-    who: dict[str, str]
-    by: tuple[str, str]
-    step: Step = "name"
-    list_step: Step = "name"
-    list_id: str = ""
-    klaviyo_id: str = ""
-    renewed: bool = False
-    """Klaviyo did not take the id that was remembered."""
-    unknown: bool = False
-    """Klaviyo was asked for the profile and had none."""
-    named_after: int = 0
-    """How many attempts there had been when the list's name was looked up."""
-    counted: bool = False
-    """The guard knows that it leaves."""
-    time: int = 0
-    """Of the newest event that the membership reflects."""
 
 
 @dataclass(slots=True)
@@ -58,6 +35,7 @@ class Lists:
 
     create: bool = False
     guard: Guard = field(default_factory=Guard)
+    naming: Naming = field(default_factory=Naming)
     name: str = "lists"
     single: str = LIST_ADD
     bulk: str | None = None
@@ -71,8 +49,6 @@ class Lists:
         PROFILE_GET,
         PROFILE_IMPORT,
     )
-    _creators: dict[str, Row] = field(default_factory=dict)
-    """List → the row in whose name it is created: two calls would make two lists."""
 
     def prepare(self, op: Operation, now_ms: int) -> Prepared | NotSent:
         """Check one operation."""
@@ -101,29 +77,34 @@ class Lists:
         parts: dict[tuple[str, ...], list[Row]] = {}
         later: list[Row] = []
         held: list[Row] = []
+        held_s = HOLD_S
+        turn = self.naming.begin()
         for own in lookups.by_profile(rows):
             chosen = [row for row in own if row.ready.list == own[0].ready.list]
             newest = max(chosen, key=lambda row: (lookups.event_time(row), chosen.index(row)))
             if len(chosen) > 1:
                 chosen.remove(newest)
+                newest.ready.turn = max(newest.ready.turn, *(row.ready.turn for row in chosen))
                 for row in chosen:
                     row.ready.step = "superseded"
             else:
-                self._next(newest, read, now_ms)
+                self._next(newest, turn, read, now_ms)
             later += [row for row in own if row not in chosen]
             if chosen[0].ready.step == "held":
                 held += chosen
+                held_s = max(held_s, self.naming.wait_s(newest.ready.list, now_ms))
                 continue
             for row in chosen:
-                parts.setdefault(_part(row), []).append(row)
-        return Sorted([part for rows in parts.values() for part in _cut(rows)], later, held)
+                parts.setdefault(membership.part(row), []).append(row)
+        return Sorted([part for rows in parts.values() for part in membership.cut(rows)], later, held, held_s)
 
-    def _next(self, row: Row, read: Read, now_ms: int) -> None:
+    def _next(self, row: Row, turn: int, read: Read, now_ms: int) -> None:
         """What the row needs next."""
         ready: Ready = row.ready
         known = lookups.known_list(ready.list, read, now_ms)
         if known is None:
-            ready.step = ready.list_step
+            asks = self.naming.asks(ready.list, ready.turn, read, now_ms)
+            ready.step, ready.turn = (ready.list_step, turn) if asks else ("held", 0)
             return
         ready.list_id, ready.list_step = known.id, "name"
         time = ready.time = lookups.event_time(row)
@@ -156,12 +137,8 @@ class Lists:
         """The question or the call of a group; None when there is nothing to say to Klaviyo."""
         ready: Ready = group.rows[0].ready
         match ready.step:
-            case "name" | "id":
-                return audience.find_list(ready.step, ready.list)
-            case "create":
-                if not self._creates(group, read):
-                    return audience.find_list("name", ready.list)
-                return audience.create_list(ready.list)
+            case "name" | "id" | "create":
+                return self._ask_for_list(group)
             case "who":
                 return audience.find_profiles(ready.by[0], [row.ready.by[1] for row in group.rows])
             case "import":
@@ -173,13 +150,21 @@ class Lists:
             case _:
                 return None
 
-    def _creates(self, group: Group, read: Read) -> bool:
-        """Whether this group creates the list; after a failure its name is looked up first."""
-        rows = group.rows
-        if lookups.known_list(rows[0].ready.list, read, group.at_ms) is not None:
-            return False
-        creator = self._creators.setdefault(rows[0].ready.list, rows[0])
-        return creator in rows and all(row.attempts == row.ready.named_after for row in rows)
+    def _ask_for_list(self, group: Group) -> Request:
+        """A list is made by the group that asks for it alone; after a failure its name is looked up first."""
+        ready: Ready = group.rows[0].ready
+        asking = self.naming.asking(ready.list, ready.turn, group.at_ms)
+        if ready.step == "create":
+            if asking and all(row.attempts == row.ready.named_after for row in group.rows):
+                return audience.create_list(ready.list)
+            for row in group.rows:
+                row.ready.step = row.ready.list_step = "name"
+        return audience.find_list(ready.step, ready.list)
+
+    def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
+        """A list that is about to be made must not be made by a successor at once."""
+        ready: Ready = group.rows[0].ready
+        return {lookups.list_key(ready.list): naming.making_form(now_ms)} if ready.step == "create" else {}
 
     @staticmethod
     def _change(rows: Sequence[Row]) -> Request:
@@ -216,10 +201,33 @@ class Lists:
         return Learned(changes)
 
     def _about_list(self, group: Group, data: object, now_ms: int) -> Learned:
+        ready: Ready = group.rows[0].ready
         learned = lookups.about_list(group, data, now_ms, create=self.create)
-        if learned.changes:
-            self._creators.pop(group.rows[0].ready.list, None)
+        if learned.stay and not self.naming.asking(ready.list, ready.turn, now_ms):
+            return Learned()
+        if not learned.stay:
+            self.naming.over(ready.list, ready.turn)
         return learned
+
+    def refused(self, group: Group, reply: Reply, now_ms: int) -> Learned | None:
+        """The identifiers of somebody who was to be made known conflict: another profile has them."""
+        row = group.rows[0]
+        ready: Ready = row.ready
+        verdict = reply.verdict
+        if isinstance(verdict, Stopped):
+            self.naming.over(ready.list, ready.turn)
+        if ready.step != "import" or not isinstance(verdict, Conflict):
+            return None
+        if "phone_number" in ready.who and ready.by[0] != "phone_number":
+            # the number may be somebody else's: families share one
+            ready.who = {name: text for name, text in ready.who.items() if name != "phone_number"}
+            row.ignored += ("phone_number",)
+            row.attempts += 1
+            return Learned()
+        if verdict.klaviyo_id is None:
+            return None
+        row.attempts += 1
+        return Learned({klaviyo_id_key(row.person): verdict.klaviyo_id.encode()})
 
     def accepted(
         self, group: Group, reply: Reply | None, settled: Sequence[Settled]
@@ -243,8 +251,7 @@ class Lists:
         stale: dict[bytes, bytes | None] = {}
         for end in ends:
             ready: Ready = end.row.ready
-            if self._creators.get(ready.list) is end.row:
-                del self._creators[ready.list]
+            self.naming.over(ready.list, ready.turn)
             if ready.step == "change":
                 stale[klaviyo_id_key(end.row.person)] = None
             if ready.step == "change" and end.reason == Reason.REJECTED and not ready.renewed:
@@ -252,31 +259,3 @@ class Lists:
             else:
                 over.append(end)
         return over, stale
-
-
-def _part(row: Row) -> tuple[str, ...]:
-    """What the rows of one call have in common."""
-    ready: Ready = row.ready
-    match ready.step:
-        case "name" | "id" | "create":
-            return ready.step, ready.list
-        case "who":
-            return ready.step, ready.by[0]
-        case "size":
-            return ready.step, ready.list_id
-        case "change":
-            return ready.step, ready.list_id, str(ready.add)
-        case _:
-            return (ready.step,)
-
-
-def _cut(rows: list[Row]) -> list[list[Row]]:
-    """Rows in parts that one call may carry."""
-    match rows[0].ready.step:
-        case "who":
-            return lookups.paged(rows, lambda row: row.ready.by[1])
-        case "import":
-            return [[row] for row in rows]
-        case _:
-            size = audience.MEMBERS
-            return [rows[at : at + size] for at in range(0, len(rows), size)]

@@ -40,7 +40,7 @@ def known_list(ref: str, read: Read, now_ms: int) -> KnownList | None:
     if value is None:
         return None
     known = orjson.loads(value)
-    if not 0 <= now_ms - known["at"] < LIST_KEPT_MS:
+    if "id" not in known or not 0 <= now_ms - known["at"] < LIST_KEPT_MS:
         return None
     return KnownList(known["id"], known["double"])
 

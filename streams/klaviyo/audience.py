@@ -42,13 +42,13 @@ def _query(condition: str, size: int, *more: tuple[str, str]) -> str:
 def find_list(field: str, value: str) -> Request:
     """GET /api/lists: by ``name`` or ``id``; names need not be unique."""
     query = _query(f"equals({field},{_string(value)})", 10)
-    return Request("GET", "/api/lists", b"", LIST_GET, query=query, asks=True)
+    return Request("GET", "/api/lists", b"", LIST_GET, query=query, asks=True, whole=True)
 
 
 def create_list(name: str) -> Request:
     """POST /api/lists, with the account's own opt-in process."""
     body = orjson.dumps({"data": {"type": "list", "attributes": {"name": name}}})
-    return Request("POST", "/api/lists", body, LIST_CREATE, asks=True)
+    return Request("POST", "/api/lists", body, LIST_CREATE, asks=True, whole=True)
 
 
 def list_size(list_id: str) -> Request:

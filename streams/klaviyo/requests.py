@@ -37,6 +37,8 @@ class Request:
     """A question: its answer is read, and ends no row."""
     names: bool = False
     """It names a profile or a job that may be gone: a 404 is about that, not about the endpoint."""
+    whole: bool = False
+    """All its rows ask the same: fewer of them would be answered no differently."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,14 @@ async def simulator(**config: Any) -> AsyncIterator[Sim]:
             await runner.cleanup()
 
 
+async def make_profile(sim: Sim, **attributes: Any) -> str:
+    body = {"data": {"type": "profile", "attributes": attributes}}
+    headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
+    async with sim.session.post(f"{sim.url}/api/profiles", json=body, headers=headers) as reply:
+        assert reply.status == 201, await reply.text()
+        return str((await reply.json())["data"]["id"])
+
+
 @dataclass
 class Line:
     """Lives of one slot on one durable world."""
@@ -154,7 +162,7 @@ class Line:
             tries=self.tries, probe_s=self.probe_s,
         )  # fmt: skip
         desk.spending.restore(slot.store.scan(PREFIX), desk.clock(), desk.now_ms())
-        lanes = families(self.lists, desk.occupancy, self.brake)
+        lanes = families(self.lists, desk.occupancy, self.brake, self.timeout_s)
         senders = [Sender(desk, family, slot) for family in lanes]  # type: ignore[arg-type]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
 

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from tests.deliver.fake_slot import Fuse
-from tests.deliver.line import FREE, Line, Sim, operation, simulator
-from tests.deliver.test_conflicts import make_profile, merges, update
+from tests.deliver.line import FREE, Line, Sim, make_profile, operation, simulator
+from tests.deliver.test_conflicts import merges, update
 
 
 def person(n: int, **over: Any) -> dict[str, Any]:

@@ -9,15 +9,7 @@ from streams.deliver.row import Group, Row
 from streams.klaviyo import replies
 from streams.klaviyo.replies import Reply
 from tests.deliver.fake_slot import Fuse
-from tests.deliver.line import FREE, KEY, Line, Sim, operation, simulator
-
-
-async def make_profile(sim: Sim, **attributes: Any) -> str:
-    body = {"data": {"type": "profile", "attributes": attributes}}
-    headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
-    async with sim.session.post(f"{sim.url}/api/profiles", json=body, headers=headers) as reply:
-        assert reply.status == 201, await reply.text()
-        return str((await reply.json())["data"]["id"])
+from tests.deliver.line import FREE, Line, Sim, make_profile, operation, simulator
 
 
 def update(n: int, who: int = 1, **attributes: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 
 from streams.klaviyo.budgets import LIMITS
 from tests.deliver.fake_slot import Fuse
-from tests.deliver.line import FREE, Line, Sim, operation, simulator
-from tests.deliver.test_conflicts import make_profile, update
+from tests.deliver.line import FREE, Line, Sim, make_profile, operation, simulator
+from tests.deliver.test_conflicts import update
 
 JOBS = "/api/profile-bulk-import-jobs"
 

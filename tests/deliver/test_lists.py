@@ -6,7 +6,7 @@ import pytest
 
 from streams.config.sections import Lists
 from streams.config.sections import Lists as ListSettings
-from tests.deliver.line import FREE, KEY, Line, Sim, operation, simulator
+from tests.deliver.line import FREE, KEY, Line, Sim, make_profile, operation, simulator
 
 
 def change(n: int, who: int, kind: str = "list_add", to: str = "News", **over: Any) -> dict[str, Any]:
@@ -74,8 +74,7 @@ async def test_known_people_go_by_the_thousand() -> None:
         assert len(await calls(sim, "POST", "/relationships/profiles")) <= 12
         assert len(await calls(sim, "DELETE", "/relationships/profiles")) <= 12
         asked = [call["path"] for call in await calls(sim, "GET", "/api/lists")]
-        # at most one look-up a group, however many start at once; the rest ask its size
-        assert sum(path.rstrip("/") == "/api/lists" for path in asked) <= 12
+        assert sum(path.rstrip("/") == "/api/lists" for path in asked) <= 2
 
 
 async def test_of_opposites_that_wait_the_newest_by_event_time_counts() -> None:
@@ -199,6 +198,65 @@ async def test_one_bad_row_costs_one_row() -> None:
         assert await members(sim) == {f"u{n}@shop.io" for n in range(3)}
         assert [(d["event_id"], d["reason"]) for d in line.world.dead_letters] == [("m3", "rejected")]
         assert ends(line)["m4"] == ("delivered", "field_ignored:phone_number")
+
+
+async def test_one_group_asks_for_a_list_however_many_wait_for_it() -> None:
+    async with simulator(latency_ms=30, budgets=FREE) as sim:
+        await make_list(sim)
+        await make_profiles(sim, 3000)
+        await sim.fault({"path": "/api/lists", "method": "GET"}, {"status": 503}, times=1)
+        line = Line(sim.url, timeout_s=5)
+        line.put(*(change(n, n) for n in range(3000)))
+        await line.drain(60)
+        assert len(await members(sim)) == 3000
+        asked = [call["path"].rstrip("/") for call in await calls(sim, "GET", "/api/lists")]
+        assert asked.count("/api/lists") == 2
+
+
+async def test_a_list_that_klaviyo_will_not_tell_of_costs_its_rows_and_no_others() -> None:
+    async with simulator(budgets=FREE) as sim:
+        await make_list(sim)
+        line = Line(sim.url, tries=2)
+        await sim.fault({"path": "/api/lists", "method": "POST"}, {"status": 503}, rate=1.0)
+        line.lists = Lists(create=True)
+        line.put(*(change(n, n, to="Never") for n in range(3)), *(change(n, n) for n in range(10, 60)))
+        await line.drain(60)
+        assert len(await members(sim)) == 50
+        assert {(d["event_id"], d["reason"]) for d in line.world.dead_letters} == {
+            (f"m{n}", "keeps_failing") for n in range(3)
+        }
+
+
+async def test_identifiers_of_two_profiles_end_on_the_list_as_one() -> None:
+    async with simulator(budgets=FREE) as sim:
+        await make_list(sim)
+        phone = "+12025550123"
+        await make_profile(sim, email="other@shop.io", phone_number=phone)
+        own = await make_profile(sim, external_id="user1")
+        line = Line(sim.url)
+        op = change(1, 1)
+        op["profile"]["phone"] = phone
+        line.put(op)
+        await line.drain()
+        (found,) = (await sim.get("lists"))["data"]
+        assert found["profiles"] == [own]
+        assert ends(line) == {"m1": ("delivered", "field_ignored:phone_number")}
+
+
+async def test_a_profile_that_klaviyo_names_in_a_conflict_is_the_one_on_the_list() -> None:
+    async with simulator(budgets=FREE) as sim:
+        await make_list(sim)
+        own = await make_profile(sim, email="old@shop.io")
+        error = {"id": "1", "code": "duplicate_profile", "title": "", "detail": "There is one."}
+        body = {"errors": [error | {"meta": {"duplicate_profile_id": own}}]}
+        await sim.fault({"path": "/api/profile-import"}, {"status": 409, "body": body}, times=1)
+        line = Line(sim.url)
+        line.put(change(1, 1))
+        await line.drain()
+        (found,) = (await sim.get("lists"))["data"]
+        assert found["profiles"] == [own]
+        assert line.world.store[b"k/p1"].decode() == own
+        assert ends(line) == {"m1": ("delivered", "accepted")}
 
 
 async def test_a_list_deleted_at_klaviyo_stops_the_lane_which_loses_nothing() -> None:

@@ -132,6 +132,10 @@ class FakeSlot:
                     for wait in waits:
                         wait.cancel()
 
+    def read_up_to(self, topic: str) -> int:
+        """The next offset that is handed out; batches before it were taken in."""
+        return int(self._next.get(topic, 0))
+
     def pause(self, topic: str) -> None:
         self.paused.add(topic)
 

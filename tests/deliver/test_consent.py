@@ -67,6 +67,22 @@ async def test_people_subscribe_and_unsubscribe_in_few_calls() -> None:
         assert not [key for key in line.world.store if key.startswith(b"i/")]
 
 
+async def test_a_thousand_subscribe_in_one_call_and_are_asked_about_a_hundred_at_a_time() -> None:
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url, timeout_s=5, pauses={"consent": "until there is a backlog"})
+        line.put(*(say(n, n) for n in range(1200)))
+        async with line.life() as slot:
+            assert await line.until(lambda: slot.read_up_to("klaviyo.consent") == 1200)
+            line.pauses.clear()
+            assert await line.until(line.all_ended)
+        sent = [call["body"]["data"]["attributes"] for call in await calls(sim, "POST", SUBSCRIBE)]
+        sizes = [len(attributes["profiles"]["data"]) for attributes in sent]
+        assert sum(sizes) == 1200
+        assert max(sizes) == 1000
+        assert len(await calls(sim, "GET", "/api/profiles")) <= 12 + len(sizes)
+        assert set((await consent(sim)).values()) == {"SUBSCRIBED"}
+
+
 async def test_old_consent_goes_with_its_date() -> None:
     async with simulator(budgets=FREE) as sim:
         line = Line(sim.url)

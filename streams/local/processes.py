@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +25,27 @@ class Child:
 
 
 def spawn(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Child:
-    """Start `command` in a session of its own, its output appended to `log`."""
-    actions = [
+    """Start `command` in a session of its own, its output appended to `log`.
+
+    What this process inherited (a lock, a pipe that somebody reads to its end) is not handed on: `command`
+    outlives it.
+    """
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inherited()),
     ]
     pid = os.posix_spawn(command[0], list(command), dict(env), file_actions=actions, setsid=True)
     return Child(pid, _started(pid) or 0, _boot())
+
+
+def _inherited() -> Iterator[int]:
+    """Open descriptors, beyond the first three, that a child would get."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                yield int(name)
 
 
 def alive(child: Child) -> bool:

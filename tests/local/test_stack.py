@@ -166,6 +166,18 @@ def test_a_process_with_our_number_but_another_start_is_a_stranger(tmp_path: Pat
     assert not processes.alive(child)
 
 
+def test_what_was_inherited_is_not_handed_on(tmp_path: Path) -> None:
+    """Else a lock would be held, or a reader of a pipe wait, for as long as the broker lives."""
+    held = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(held, True)
+    child = processes.spawn(["/bin/sleep", "60"], tmp_path / "log", os.environ)
+    try:
+        assert {name.name for name in Path(f"/proc/{child.pid}/fd").iterdir()} == {"0", "1", "2"}
+    finally:
+        processes.kill([child])
+        os.close(held)
+
+
 def test_a_port_is_only_its_listeners() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -42,10 +42,10 @@ def spawn(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Child:
 
 def _inherited() -> Iterator[int]:
     """Open descriptors, beyond the first three, that a child would get."""
-    for name in os.listdir("/proc/self/fd"):
+    for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                yield int(name)
+            if int(descriptor.name) > 2 and os.get_inheritable(int(descriptor.name)):
+                yield int(descriptor.name)
 
 
 def alive(child: Child) -> bool:

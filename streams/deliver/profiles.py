@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from streams.deliver import importing
+from streams.deliver import importing, patches
 from streams.deliver.conflicts import Conflict
 from streams.deliver.family import Learned, NotSent, Prepared, Read, payload_of
 from streams.deliver.importing import Element, traits_key
 from streams.deliver.judge import dead
 from streams.deliver.row import Group, Row, Settled
 from streams.deliver.traits import Update, doubted
-from streams.klaviyo import imports, limits, replies, requests
+from streams.klaviyo import audience, imports, limits, replies, requests
 from streams.klaviyo.budgets import (
     MERGE,
     PROFILE_BULK,
@@ -44,6 +44,10 @@ class Ready:
     patch: dict[str, Any]
     alone: bool
     """No import job can carry it: it unsets, appends, has a null, or a job refused it."""
+    read_after: int = -1
+    """How many attempts there had been when its appends were read back."""
+    left: dict[str, Any] | None = None
+    """What of the patch Klaviyo did not show; None before it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,15 @@ class Profiles:
             return importing.request(self.name, group, read)
         if isinstance(group.step, Conflict) and (asked := group.step.request(read)) is not None:
             return asked
+        if _in_doubt(group):
+            return audience.find_properties(*patches.looked_up_by(group.rows[0].ready.update.who))
         element = importing.fold_rows(group.rows, read)
         group.effects = [element]
         if not element.changed:
             return None
         folded = element.folded
-        patch = dict(group.rows[0].ready.patch)
+        ready: Ready = group.rows[0].ready
+        patch = dict(ready.patch if ready.left is None else ready.left)
         if folded.unset:
             patch["unset"] = list(folded.unset)
         return requests.profile_import(folded.who, folded.attributes, patch)
@@ -144,8 +151,15 @@ class Profiles:
         """An answer about a job, or about the profiles that conflict."""
         if group.bulk or group.job is not None:
             return importing.learned(self.name, group, reply, now_ms)
-        step: Conflict = group.step
-        return self._goes_on(group, step, reply)
+        step = group.step
+        if isinstance(step, Conflict) and step.phase != "import":
+            return self._goes_on(group, step, reply)
+        row = group.rows[0]
+        ready: Ready = row.ready
+        data = reply.verdict.data if isinstance(reply.verdict, Accepted) else None
+        properties = patches.shown(data, *patches.looked_up_by(ready.update.who))
+        ready.left, ready.read_after = patches.missing(ready.patch, properties), row.attempts
+        return Learned(stay=True)
 
     def _goes_on(self, group: Group, step: Conflict, reply: Reply) -> Learned:
         merged = step.phase == "merge" and step.pair is not None
@@ -186,6 +200,12 @@ class Profiles:
     def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
         """The direction of a merge."""
         return group.step.intends(now_ms) if isinstance(group.step, Conflict) else {}
+
+
+def _in_doubt(group: Group) -> bool:
+    """Whether an append may have been done: a call with it left, in this life or another."""
+    row = group.rows[0]
+    return bool(row.ready.patch) and row.tried and row.ready.read_after != row.attempts
 
 
 def _without_number(group: Group, step: Conflict) -> None:

@@ -66,6 +66,13 @@ def find_profiles(field: str, values: Sequence[str], *, subscriptions: bool = Fa
     return Request("GET", "/api/profiles", b"", PROFILE_GET, query=query, asks=True)
 
 
+def find_properties(field: str, value: str) -> Request:
+    """GET /api/profiles: custom properties of the one with this email, phone_number or external_id."""
+    fields = ("fields[profile]", "email,phone_number,external_id,properties")
+    query = _query(_any(field, [value]), LOOKED_UP, fields)
+    return Request("GET", "/api/profiles", b"", PROFILE_GET, query=query, asks=True)
+
+
 def find_members(list_id: str, field: str, values: Sequence[str]) -> Request:
     """GET /api/lists/{id}/profiles: which of these, by email or phone_number, are on the list."""
     path = f"/api/lists/{quoted(list_id)}/profiles"

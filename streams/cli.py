@@ -18,6 +18,7 @@ from streams.commands import (
     ledger,
     line,
     local,
+    replay,
     rules,
     setup,
 )
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (local, line, intake, setup, configuration, rules, contracts, lanes, ledger, doctor):
+for room in (local, line, intake, setup, configuration, rules, contracts, lanes, ledger, replay, doctor):
     room.add_to(app)
 
 

@@ -22,6 +22,7 @@ COMMANDS = [
     "topics apply", "topics list", "schemas check", "schemas register", "config check", "config show",
     "config schema", "lanes list", "lanes pause", "lanes resume", "dead-letters list", "dead-letters show",
     "dry-run", "rules test", "contracts report", "contracts learn", "contracts page",
+    "replay",
 ]  # fmt: skip
 LISTS = [
     "topics list",
@@ -33,6 +34,7 @@ LISTS = [
     "stack status",
     "rules test",
     "contracts report",
+    "replay",
 ]
 NOBODY = "127.0.0.1:1"
 

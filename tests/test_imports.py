@@ -25,11 +25,14 @@ TIER = {room: n for n, tier in enumerate(TIERS) for room in tier}
 SHELLS = {
     "segment": {"client.py", "plan_files.py"},
     "klaviyo": {"client.py"},
-    "ledger": {"audit.py", "dead_letters.py", "doctor.py", "redrive.py", "span.py", "trace.py", "writer.py"},
+    "ledger": {
+        *("audit.py", "dead_letters.py", "doctor.py", "redrive.py", "replay.py", "sole_writer.py"),
+        *("span.py", "trace.py", "writer.py"),
+    },
     "dedupe": {"agent.py"},
     "identify": {"agent.py"},
     "route": {"agent.py"},
-    "deliver": {"agent.py", "brake.py", "desk.py", "sender.py"},
+    "deliver": {"agent.py", "brake.py", "calling.py", "desk.py", "pages.py", "readback.py", "sender.py"},
     "feedback": {"agent.py"},
 }
 """The files of a room that do I/O, or ask for the time; all others are pure."""

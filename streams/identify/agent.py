@@ -98,10 +98,18 @@ class Identify:
                 person = self._unknown(identity, seen, record, view, outbox)
             if person is not None:
                 self._release(identity, seen, person, view, slot, outbox)
-                merged = view.take_merged()
-                self._forward(outbox, batch.onward(FORWARD), record.value, person, merged=merged)
+                merged, late = view.take_merged(), self._late(batch, record, identity, slot.clock)
+                self._forward(outbox, batch.onward(FORWARD), record.value, person, late=late, merged=merged)
         outbox.changes.update(view.changes())
         return events[-1][1]["accepted_at"] if events else None
+
+    def _late(self, batch: Batch, record: Record, event: Identity, clock: int) -> bool:
+        """Whether a replay or redrive brings it so late that no flow should fire."""
+        return (
+            batch.topic.endswith(topics.BACKFILL)
+            and clock - event["accepted_at"] > self._late_ms
+            and self._origin(record.value)["replay"] is not None
+        )
 
     def _read(self, record: Record) -> Identity:
         """Who it shows, without the body; ``segment.unique`` stays as it is, to be appended to."""

@@ -3,11 +3,12 @@
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from streams.ledger.book import OF, Book, State
+from streams.ledger.choice import Fate, Fates
 from streams.ledger.reasons import Reason
+from streams.ledger.tally import Missing, Tally
 
 Place = tuple[str, int]
 """Line (``origin.line``) and partition."""
@@ -20,28 +21,13 @@ _HELD, _DELIVERED, _FILTERED = int(State.HELD), int(State.DELIVERED), int(State.
 _ROUTED, _HOLE = int(State.ROUTED), int(State.HOLE)
 _OPEN = (int(State.PRESENT), _HELD)
 _AGAIN = (_UNKNOWN, _DEAD_LETTERED)
+_NOTHING_NEW = tuple(
+    int(state) for state in (State.DUPLICATE, State.UNCHANGED, State.FILTERED, State.REFUSED)
+)
+_REASONS = ("", *(reason.value for reason in Reason))
+_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 _REDRIVEN = 2
 """In ``Book.opened``: what waits is sent once more, so an older dead letter says nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A record that nothing accounts for; ``last_stage`` is the last one known to have had it."""
-
-    line: str
-    partition: int
-    offset: int
-    last_stage: str
-
-
-@dataclass(slots=True)
-class Tally:
-    """The sums: states by line ("events", "engagement"), certainty of deliveries, what is missing."""
-
-    accepted: Counter[str] = field(default_factory=Counter)
-    states: dict[str, Counter[State]] = field(default_factory=dict)
-    deliveries: Counter[str] = field(default_factory=Counter)
-    missing: list[Missing] = field(default_factory=list)
 
 
 class Accounts:
@@ -49,10 +35,13 @@ class Accounts:
 
     Args:
         hold_ms: how long a record may be held.
+        account: count by deliveries to this account alone; None = by all.
     """
 
-    def __init__(self, hold_ms: float) -> None:
+    def __init__(self, hold_ms: float, account: str | None = None) -> None:
         self._hold_ms = hold_ms
+        self._account = account
+        self._elsewhere: set[int] = set()  # deliveries to other accounts than the one that counts
         self._books: dict[Place, Book] = {}
         self._deliveries: dict[int, int] = {}  # key → state, and how certain: state + 16 * certainty
         self._dead: dict[int, int] = {}  # key → when the delivery's dead letter was written
@@ -78,16 +67,19 @@ class Accounts:
         state = OF.get(said["outcome"], State.UNKNOWN)
         delivery, at = said["delivery_id"], said["at"]
         if delivery is None:
-            known = book.note(origin["offset"], state, said["stage"], at, said["replay"])
-            if known and state is State.ROUTED:
-                book.route(origin["offset"], [_key(origin, each) for each in said["deliveries"]])
+            self._record(book, said, state)
             return
         key = _key(origin, delivery)
+        if self._account not in (None, said["account"]):
+            self._elsewhere.add(key)
+            return
         if said["stage"] == "route" and key in self._deliveries:
             return  # the lane's own word counts
         if self._dead.get(key, 0) > at:
             return
         before = self._deliveries.get(key, 0)
+        if before & 15 == _DELIVERED and state in _NOTHING_NEW:
+            return  # it was sent once more, and there was nothing to do
         self._deliveries[key] = state + 16 * _CERTAINTY.get(said["reason"] or "", 0)
         if (
             state is State.DELIVERED
@@ -96,6 +88,21 @@ class Accounts:
             and not said["replay"]
         ):
             self.latencies.append(at - origin["accepted_at"])
+
+    def _record(self, book: Book, said: Mapping[str, Any], state: State) -> None:
+        """Take in an outcome of the record itself."""
+        origin, replay = said["origin"], said["replay"]
+        offset = origin["offset"]
+        routed = [_key(origin, each) for each in said["deliveries"]]
+        if not book.note(offset, state, said["stage"], said["at"], replay):
+            if offset in book.replayed:
+                book.had(offset, routed)
+            return
+        book.reasons[offset - book.low] = _NUMBERS.get((said["reason"] or "").partition(":")[0], 0)
+        if replay is not None:
+            book.had(offset, book.deliveries(offset))
+        if state is State.ROUTED or replay is not None:
+            book.route(offset, routed)
 
     def dead_letter(self, letter: Mapping[str, Any], place: tuple[int, int] = (0, 0)) -> None:
         """Take in one dead letter (``avro/dead_letter.avsc``); it accounts for its record by itself.
@@ -112,7 +119,10 @@ class Accounts:
         if book is None:
             return
         delivery, at = letter["delivery_id"], letter["at"]
-        if delivery is not None:
+        if self._account is not None and letter["account"] not in (None, self._account):
+            if delivery is not None:
+                self._elsewhere.add(_key(origin, delivery))
+        elif delivery is not None:
             key = _key(origin, delivery)
             self._deliveries[key] = State.DEAD_LETTERED
             self._dead[key] = at
@@ -128,10 +138,14 @@ class Accounts:
         for book in self._books.values():
             book.close()
 
-    def opened(self, origin: Mapping[str, Any], delivery: str | None = None) -> None:
-        """A record, or one delivery of it, waits before a stage."""
+    def opened(
+        self, origin: Mapping[str, Any], delivery: str | None = None, account: str | None = None
+    ) -> None:
+        """A record, or one delivery of it to an account, waits before a stage."""
         redriven = origin["replay"] is not None
-        if delivery is not None:
+        if delivery is not None and self._account not in (None, account):
+            self._elsewhere.add(_key(origin, delivery))
+        elif delivery is not None:
             (self._redriven if redriven else self._open).add(_key(origin, delivery))
         elif (book := self._book(origin)) is not None:
             book.opened[origin["offset"] - book.low] = _REDRIVEN if redriven else 1
@@ -194,11 +208,12 @@ class Accounts:
         for offset, state in enumerate(book.states, start=book.low):
             if state == _HOLE:
                 continue
-            if state == _ROUTED:
+            if book.opened[offset - book.low] == _REDRIVEN:
+                yield offset, _IN_FLIGHT, ""
+            elif state == _ROUTED:
                 yield offset, self._routed(book, offset, certain), "route"
             elif state not in _OPEN:
-                again = state == _DEAD_LETTERED and book.opened[offset - book.low] == _REDRIVEN
-                yield offset, _IN_FLIGHT if again else state, ""
+                yield offset, self._with_earlier(book, offset, state, certain), ""
             elif offset in book.refused_in_part:
                 yield offset, _DEAD_LETTERED, ""
             elif book.opened[offset - book.low]:
@@ -223,18 +238,37 @@ class Accounts:
                 certain[packed >> 4] += 1
             elif (not state and key in self._open) or (state in _AGAIN and key in self._redriven):
                 state = _IN_FLIGHT
+            elif key in self._elsewhere:
+                continue
             worst = min(worst, state)
-        return worst
+        return self._with_earlier(book, offset, worst, certain)
+
+    def _with_earlier(self, book: Book, offset: int, state: int, certain: list[int]) -> int:
+        """What was delivered before a replay stays delivered, whatever the rules make of the record now."""
+        for key in book.earlier.get(offset, ()):
+            packed = self._deliveries.get(key, 0)
+            if packed & 15 == _DELIVERED and key not in book.deliveries(offset):
+                certain[packed >> 4] += 1
+                state = min(state, _DELIVERED)
+        return state
+
+    def fates(self, now: int, passed: Mapping[Place, int]) -> Fates:
+        """What became of each record; arguments as for ``tally``."""
+        found = Fates()
+        for place, book in self._books.items():
+            for offset, state, _ in self._states(book, now, passed[place], [0] * len(_NAMES)):
+                known = State(state)
+                own = book.states[offset - book.low]
+                routed = own == _ROUTED or offset in book.earlier
+                reason = "" if own == _ROUTED else _REASONS[book.reasons[offset - book.low]]
+                if self._account is not None and known is State.FILTERED and own == _ROUTED:
+                    reason = Reason.NO_RULE.value
+                found.note(place, offset, Fate(known, reason, routed=routed))
+        return found
 
     def _book(self, origin: Mapping[str, Any]) -> Book | None:
         book = self._books.get((origin["line"], origin["partition"]))
         return book if book is not None and origin["offset"] in book else None
-
-
-def percentile(values: Iterable[float], share: float) -> float:
-    """The value that this share of them does not exceed; 0 when there are none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def _half(line: str) -> str:

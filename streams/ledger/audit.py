@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Message
@@ -15,6 +16,8 @@ from streams.engine.reading import Place, Range, Reader, place_of
 from streams.engine.registry import Registry
 from streams.engine.topics import INPUTS, TOPICS, full, inputs, line, logical
 from streams.ledger.accounting import HOUR_MS, Accounts
+from streams.ledger.choice import Fates
+from streams.ledger.dead_letters import CLOCKS_MS
 from streams.ledger.letters import document
 from streams.ledger.marks import Marks
 from streams.ledger.report import Report
@@ -42,41 +45,35 @@ def audit(config: Config, wait_s: float = 0.0) -> Report:
         time.sleep(0.2)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some records alone: these ranges of where they enter, all of which arrived since then (ms).
+
+    ``account``: count by its deliveries alone.
+    """
+
+    ranges: tuple[Range, ...]
+    since: int
+    account: str | None = None
+
+
 class Auditor:
     """Each look reads on where the last one ended."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, part: Part | None = None) -> None:
+        self._config, self._part = config, part
         self._prefix = config.prefix
         self._marks = Marks()
         self._reader = Reader(config.kafka.client())
         self._registry = Registry.of(config)
-        self._accounts = Accounts(config.identity.hold_hours * HOUR_MS)
+        self._accounts = Accounts(config.identity.hold_hours * HOUR_MS, part.account if part else None)
         self._read: dict[Place, int] = {}
         self._letters: Counter[str] = Counter()
         self._samples: dict[str, dict[str, Any]] = {}
 
     def look(self) -> Report:
         """How it stands now."""
-        self._marks = Marks.of(read_control(self._config).values())
-        passed = {stage: positions(self._reader, self._prefix, stage) for stage in INPUTS}
-        places = self._reader.places(full(self._prefix, name) for name in TOPICS if TOPICS[name].schema)
-        ends = self._reader.ends(places)
-        self._reader.settle(ends)
-        starts = self._reader.starts(places)
-        for (topic, partition), end in ends.items():
-            if (name := logical(self._prefix, topic)) in ENTRIES.values():
-                self._accounts.grow(line(name), partition, starts[(topic, partition)], end)
-        self._take_in(starts, ends)
-        self._tails(passed, starts, ends)
-        self._look_for_records()
-        first = {
-            (entry, partition): _next(passed[FIRSTS[name.removesuffix(".backfill")]], name, partition)
-            for entry, name in ENTRIES.items()
-            for topic, partition in places
-            if topic == full(self._prefix, name)
-        }
-        tally = self._accounts.tally(now_ms(), first, self._marks.redriven)
+        tally = self._accounts.tally(now_ms(), self._gather(), self._marks.redriven)
         return Report(
             tally=tally,
             latencies=self._accounts.latencies,
@@ -87,12 +84,47 @@ class Auditor:
             missing=traced(self._reader, self._registry, self._prefix, tally.missing),
         )
 
+    def fates(self) -> Fates:
+        """What became of each record, as of now."""
+        return self._accounts.fates(now_ms(), self._gather())
+
+    def _gather(self) -> dict[tuple[str, int], int]:
+        """Take in all there is; per place, the first stage's next offset."""
+        self._marks = Marks.of(read_control(self._config).values())
+        passed = {stage: positions(self._reader, self._prefix, stage) for stage in INPUTS}
+        places = self._reader.places(full(self._prefix, name) for name in TOPICS if TOPICS[name].schema)
+        ends = self._reader.ends(places)
+        self._reader.settle(ends)
+        starts = self._reader.starts(places)
+        for each in self._entered(starts, ends):
+            name = logical(self._prefix, each.topic)
+            self._accounts.grow(line(name), each.partition, each.start, each.end)
+        self._take_in(starts, ends)
+        self._tails(passed, starts, ends)
+        self._look_for_records()
+        return {
+            (entry, partition): _next(passed[FIRSTS[name.removesuffix(".backfill")]], name, partition)
+            for entry, name in ENTRIES.items()
+            for topic, partition in places
+            if topic == full(self._prefix, name)
+        }
+
+    def _entered(self, starts: dict[Place, int], ends: dict[Place, int]) -> Iterable[Range]:
+        """Where the records are that count."""
+        if self._part is not None:
+            return self._part.ranges
+        entries = {full(self._prefix, name) for name in ENTRIES.values()}
+        return [Range(*place, starts[place], end) for place, end in ends.items() if place[0] in entries]
+
     def _take_in(self, starts: dict[Place, int], ends: dict[Place, int]) -> None:
         """Dead letters and outcomes since the last look."""
         letters, outcomes = full(self._prefix, "dead.letters"), full(self._prefix, "outcomes")
+        if self._part is not None and not self._read:
+            places = [place for place in ends if place[0] in (letters, outcomes)]
+            starts = starts | self._reader.since(places, max(self._part.since - CLOCKS_MS, 0))
         for topic, schema in ((letters, "dead_letter"), (outcomes, "outcome")):
             ranges = [
-                Range(*place, self._read.get(place, starts[place]), end)
+                Range(*place, min(self._read.get(place, starts[place]), end), end)
                 for place, end in ends.items()
                 if place[0] == topic
             ]
@@ -126,7 +158,7 @@ class Auditor:
                 for message, record in self._decoded(ranges, origin):
                     place, offset = place_of(message)
                     if offset not in done[place]:
-                        self._accounts.opened(record["origin"], record.get("op_id"))
+                        self._accounts.opened(record["origin"], record.get("op_id"), record.get("account"))
 
     def _look_for_records(self) -> None:
         """Of offsets that nothing was said of: which hold records at all?"""

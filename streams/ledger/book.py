@@ -57,6 +57,10 @@ class Book:
     """Records whose last outcome is a replay's: offset → when it was said."""
     refused_in_part: dict[int, int] = field(default_factory=dict)
     """Records with a dead letter for one account, whatever the others got: offset → when it was said."""
+    earlier: dict[int, set[int]] = field(default_factory=dict)
+    """Deliveries that a record had before a replay, and has no more: offset → their keys."""
+    reasons: bytearray = field(default_factory=bytearray)
+    """Why, of the record's own last outcome; the numbers are the accounts'."""
 
     def __post_init__(self) -> None:
         self.grow(self.end)
@@ -65,7 +69,7 @@ class Book:
         """Take in records up to the new end."""
         self.end = max(self.end, end)
         more = self.end - self.low - len(self.states)
-        for each in (self.states, self.stages, self.opened):
+        for each in (self.states, self.stages, self.opened, self.reasons):
             each.extend(bytes(more))
         self.routes.extend(array("q", [-1]) * more)
 
@@ -99,6 +103,11 @@ class Book:
         self.routes[offset - self.low] = len(self.flat)
         self.flat.append(len(deliveries))
         self.flat.extend(deliveries)
+
+    def had(self, offset: int, deliveries: Sequence[int]) -> None:
+        """Keep deliveries that a replay's route is to stand in place of."""
+        if deliveries:
+            self.earlier.setdefault(offset, set()).update(deliveries)
 
     def deliveries(self, offset: int) -> Sequence[int]:
         """Keys of the record's deliveries."""

@@ -4,19 +4,15 @@ A chunk's records and the marks of its letters are one transaction: whatever end
 neither lost nor sent twice, and the same command goes on.
 """
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from streams.config import Config
 from streams.engine.control import TOPIC as CONTROL
 from streams.engine.control import Key, key_bytes, now_ms, read_control
-from streams.engine.errors import Fenced, Misconfigured
 from streams.engine.outbox import OUTCOMES, Produced
-from streams.engine.reading import Reader, quiet
+from streams.engine.reading import Reader
 from streams.engine.registry import Registry
 from streams.engine.slots import Slots
 from streams.engine.topics import full
@@ -27,6 +23,7 @@ from streams.ledger.marks import Letter, Marks, Run, Verb
 from streams.ledger.outcomes import outcome
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.reentry import STAGES, WRITTEN, Line, Reentry, Stays, reentry
+from streams.ledger.sole_writer import new_run, sole_writer
 from streams.segment import plan_files
 
 CHUNK: Final = 1_000
@@ -79,17 +76,11 @@ def run(config: Config, plan: Plan, readmit: Readmit, watch: Watch) -> Counts:
     """
     registry = Registry.of(config)
     registry.ready_sync(*WRITTEN)
-    found = Run(plan.verb, f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}", plan.why)
-    job = _Job(config, registry, plan, readmit, found)
+    job = _Job(config, registry, plan, readmit, Run(plan.verb, new_run(), plan.why))
     if plan.dry_run:
         return job.work(watch, None)
-    client = quiet(config.kafka.client())
-    with closing(Transactions(client, full(config.prefix, "redrive"))) as transactions:
-        transactions.begin()  # ends what a killed run left open, so that its marks can be read
-        try:
-            return job.work(watch, transactions)
-        except Fenced:
-            raise Misconfigured("another redrive or discard runs, and has taken over from this one") from None
+    with sole_writer(config, "redrive", "another redrive or discard") as transactions:
+        return job.work(watch, transactions)
 
 
 class _Job:

@@ -71,6 +71,23 @@ def reentry(letter: Mapping[str, Any], run: str, line: Line) -> Reentry | Stays:
         return Stays(f"still unreadable: {why}")
 
 
+def again(envelope: bytes, key: bytes, origin: Origin, run: str, line: Line) -> Reentry | Stays:
+    """The record to write for one of ``segment.events`` or its twin: behind dedupe, which has seen it.
+
+    Args:
+        envelope: the record, untouched.
+        key: its key.
+        origin: where it entered.
+        run: the replay's id, for the origin.
+        line: as it is now.
+    """
+    slot = line.space_slot(origin["space"])
+    if slot is None:
+        return Stays(f"space {origin['space']} is not configured")
+    value = line.codec("unique").encode({"event": envelope, "origin": _by(run, origin)})
+    return Reentry(twin("segment.unique"), slot, key, value)
+
+
 def _dedupe(letter: Mapping[str, Any], run: str, line: Line) -> Reentry | Stays:
     record = line.codec("envelope").decode(letter["bytes"])
     who = typed_identifier(record["user_id"], record["anonymous_id"], record["email"], record["phone"])

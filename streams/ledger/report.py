@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.ledger.accounting import Tally, percentile
 from streams.ledger.book import State
+from streams.ledger.tally import Tally, percentile
 
 COUNTED = (
     State.DELIVERED,

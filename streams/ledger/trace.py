@@ -9,7 +9,7 @@ from streams.engine.errors import Unreadable
 from streams.engine.reading import Range, Reader, place_of
 from streams.engine.registry import Registry
 from streams.engine.topics import full, line, twin
-from streams.ledger.accounting import Missing
+from streams.ledger.tally import Missing
 
 FIRSTS = {"segment.events": "dedupe", "klaviyo.engagement": "identify"}
 """Where records enter, and the stage that reads them first."""

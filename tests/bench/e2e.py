@@ -6,7 +6,7 @@ import time
 
 import aiohttp
 
-from streams.ledger.accounting import percentile
+from streams.ledger.tally import percentile
 from streams.ledger.audit import Auditor
 from streams.local import line as whole
 from tests.bench.place import Place, pipeline, say

@@ -11,7 +11,7 @@ from streams.engine.codec import Codec
 from streams.engine.partition import partition_of
 from streams.engine.slots import Slots
 from streams.gateway.readmit import readmit
-from streams.ledger.reentry import Line, Reentry, Stays, reentry
+from streams.ledger.reentry import Line, Reentry, Stays, again, reentry
 from tests.ledger.said import origin, refuses
 from tests.line import PIPELINE, track
 
@@ -137,3 +137,16 @@ def test_a_message_that_is_as_bad_as_before_stays(line: Line, body: bytes, why: 
 def test_a_message_for_a_space_that_is_gone_stays(line: Line) -> None:
     found = readmit({**refuses("gateway", -1), "bytes": BODY, "origin": origin(-1) | {"space": "old"}}, line)
     assert found == Stays("space old is not configured")
+
+
+def test_an_accepted_record_goes_behind_dedupe_untouched(line: Line) -> None:
+    data = codec("envelope").encode(track(1, user_id="u1"))
+    found = made(again(data, b"key", origin(7), "run", line))
+    assert (found.topic, found.partition, found.key) == ("segment.unique.backfill", 2, b"key")
+    record = codec("unique").decode(found.value)
+    assert record == {"event": data, "origin": origin(7, replay="run")}
+
+
+def test_an_accepted_record_of_a_space_that_is_served_no_more_stays(line: Line) -> None:
+    found = again(b"", b"", {**origin(7), "space": "gone"}, "run", line)
+    assert found == Stays("space gone is not configured")

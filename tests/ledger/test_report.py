@@ -1,9 +1,9 @@
 from collections import Counter
 
-from streams.ledger.accounting import Tally
 from streams.ledger.book import State
 from streams.ledger.report import Report
 from streams.ledger.summary import summary
+from streams.ledger.tally import Tally
 
 TALLY = Tally(
     accepted=Counter(events=6, engagement=3),

@@ -6,8 +6,8 @@ import time
 
 import aiohttp
 
-from streams.ledger.tally import percentile
 from streams.ledger.audit import Auditor
+from streams.ledger.tally import percentile
 from streams.local import line as whole
 from tests.bench.place import Place, pipeline, say
 from tests.bench.results import Measured

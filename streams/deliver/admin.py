@@ -41,8 +41,8 @@ class Ready:
     into: str = ""
     sources: list[str] = field(default_factory=list)
     rounds: int = 0
-    state: dict[bytes, bytes | None] = field(default_factory=dict)
-    """What the state says once the merge was accepted."""
+    state: dict[bytes, bytes] = field(default_factory=dict)
+    """What the state says from when the merge leaves on."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class Admin:
         for own in notices.by_profile(rows):
             row, *later = own
             self._next(row, read)
-            if row.ready.step in ("merge", "erase") and self._busy(row):
+            if row.ready.step in ("merge", "erase", "same") and self._busy(row):
                 found.held.append(row)
             else:
                 found.parts.append([row])
@@ -119,11 +119,9 @@ class Admin:
         if row.op["kind"] == "erase":
             ready.step, ready.into = ("erase", ids[0]) if ids else ("nobody", "")
         elif len(ids) < 2:
-            ready.step = "same"
+            ready.step, ready.into = "same", ids[0] if ids else ""
         else:
             ready.step, ready.into, ready.sources = "merge", ids[0], ids[1:]
-        if row.op["kind"] == "merge":
-            ready.state = _afterwards(row, ids, read)
 
     @staticmethod
     def _ask(row: Row, read: Read) -> None:
@@ -146,10 +144,14 @@ class Admin:
             case "merge":
                 into, source = conflicts.directed(ready.into, ready.sources[0], read)
                 ready.into, ready.sources[0] = into, source
+                ready.state = _together(group, read)
                 return merging.merge(into, source)
             case "erase":
                 who = ready.people[0] if not ready.into else {"id": ready.into}
                 return erasure.erase(who)
+            case "same":
+                ready.state = _together(group, read)
+                return None
             case _:
                 return None
 
@@ -162,11 +164,14 @@ class Admin:
             gone = (traits_key(row.who), klaviyo_id_key(row.who))
             return {**notices.tombstones(row.op), **dict.fromkeys(gone)}
         if ready.step == "merge":
-            for who in (row.who, *([ready.loser["id"]] if ready.loser else [])):
-                self.occupancy.release(who)
+            self._let_go(row)
             pair = conflicts.pair_key(ready.into, ready.sources[0])
-            return {pair: conflicts.pair_form(ready.into, now_ms), **_redirect(row)}
+            return {pair: conflicts.pair_form(ready.into, now_ms), **ready.state}
         return {}
+
+    def _let_go(self, row: Row) -> None:
+        for who in (row.who, *([row.ready.loser["id"]] if row.ready.loser else [])):
+            self.occupancy.release(who)
 
     def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
         """Who holds what; or a merge was queued: Klaviyo works on it by and by."""
@@ -178,7 +183,7 @@ class Admin:
             if ready.sources:
                 return Learned(stay=True)
             row.attempts += 1
-            return Learned(ready.state, [Settled(row, Outcome.DELIVERED, Reason.ACCEPTED)])
+            return Learned(_known_as(row), [Settled(row, Outcome.DELIVERED, Reason.ACCEPTED)])
         if ready.asks:
             name, values = ready.asks.pop(0)
             wanted = {audience.same(name, value) for value in values}
@@ -208,8 +213,10 @@ class Admin:
         row = group.rows[0]
         match row.ready.step:
             case "same":
-                known = {key: value for key, value in row.ready.state.items() if value is not None}
-                return [Settled(row, Outcome.UNCHANGED, Reason.SAME_PROFILE)], known | _redirect(row)
+                self._let_go(row)
+                return [Settled(row, Outcome.UNCHANGED, Reason.SAME_PROFILE)], _known_as(
+                    row
+                ) | row.ready.state
             case "nobody":
                 return [Settled(row, Outcome.UNCHANGED, Reason.NO_PROFILE)], notices.tombstones(row.op)
             case _:
@@ -226,13 +233,6 @@ def _known(profile: Profile) -> dict[str, str]:
     return {} if isinstance(found, limits.Refused) else dict(found.who)
 
 
-def _redirect(row: Row) -> dict[bytes, bytes]:
-    loser = row.ready.loser
-    if loser is None or loser["id"] == row.who:
-        return {}
-    return {notices.redirect_key(loser["id"]): notices.redirect_form(row.op["profile"])}
-
-
 def _canonical(ready: Ready) -> list[str]:
     """Klaviyo's profiles of these people, the one that stays first: the address's holder."""
     ids = [
@@ -244,13 +244,26 @@ def _canonical(ready: Ready) -> list[str]:
     return list(dict.fromkeys(found for found in ids if found is not None))
 
 
-def _afterwards(row: Row, ids: Sequence[str], read: Read) -> dict[bytes, bytes | None]:
-    """Both profiles' state as one's."""
+def _known_as(row: Row) -> dict[bytes, bytes]:
+    """Both have the id of the profile that stays."""
+    ready: Ready = row.ready
+    if not ready.into or ready.loser is None:
+        return {}
+    return dict.fromkeys((klaviyo_id_key(row.who), klaviyo_id_key(ready.loser["id"])), ready.into.encode())
+
+
+def _together(group: Group, read: Read) -> dict[bytes, bytes]:
+    """Two of our profiles as one: whose past counts, where the loser's rows go, the attributes of both.
+
+    What stands under a name of its own (membership, consent, once-marks) stays there and is read with the
+    winner's; attributes become one state, as Klaviyo makes of two profiles one.
+    """
+    row = group.rows[0]
+    if row.ready.loser is None or row.ready.loser["id"] == row.who:
+        return {}
     loser = row.ready.loser["id"]
-    changes: dict[bytes, bytes | None] = {}
-    if ids:
-        changes = dict.fromkeys((klaviyo_id_key(row.who), klaviyo_id_key(loser)), ids[0].encode())
-    states = [orjson.loads(value) for who in (row.who, loser) if (value := read(traits_key(who)))]
-    if len(states) == 2:
-        changes |= {traits_key(row.who): orjson.dumps(joined(*states)), traits_key(loser): None}
+    changes = notices.merged(row.who, loser, row.op["profile"], group.at_ms, read)
+    own, lost = (orjson.loads(read(traits_key(who)) or b"{}") for who in (row.who, loser))
+    if lost:
+        changes |= {traits_key(row.who): orjson.dumps(joined(own, lost)), traits_key(loser): b"{}"}
     return changes

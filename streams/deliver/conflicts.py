@@ -6,6 +6,7 @@ leaves and never changes, whoever finds the two again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Final, Literal
 
 import orjson
@@ -14,6 +15,7 @@ from streams.deliver.family import Read
 from streams.klaviyo import audience, merging
 from streams.klaviyo.requests import Request
 
+PAIRS: Final = b"p/"
 ROUNDS: Final = 12
 """So often an update is tried while Klaviyo has its person as two profiles."""
 _RESENT: Final = 4
@@ -26,7 +28,8 @@ _CANONICAL: Final = ("email", "phone_number", "external_id")
 
 def pair_key(one: str, other: str) -> bytes:
     """Where the direction of a merge stands."""
-    return b"c/" + "/".join(sorted((one, other))).encode()
+    pair = "/".join(sorted((one, other)))
+    return PAIRS + blake2b(pair.encode(), digest_size=16).hexdigest().encode()
 
 
 def pair_form(into: str, now_ms: int) -> bytes:

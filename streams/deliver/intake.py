@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 
-from streams.deliver import intent, jobs, records
+from streams.deliver import intent, jobs, notices, records
 from streams.deliver.desk import Desk
 from streams.deliver.family import Family, NotSent, Prepared
 from streams.deliver.intent import Doubts
@@ -21,6 +21,9 @@ from streams.engine.slot import Slot
 from streams.engine.topics import BACKFILL
 from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Outcome, Reason
+
+EVER: Final = "ever:"
+"""How a once-mark of a person begins; the profile's id follows."""
 
 
 def sent_key(op_id: str) -> bytes:
@@ -99,12 +102,25 @@ class Intake:
             return False
         key, own = once_key(row.op["account"], mark), row.op["op_id"].encode()
         holder = self.read(key)
-        if holder is not None and holder != own:
+        others = (
+            self.read(once_key(row.op["account"], other)) for other in self._marks_of_the_same(row, mark)
+        )
+        if any(found is not None and found != own for found in (holder, *others)):
             return True
         row.once = key
         if holder is None:
             self._mark(key, own)
         return False
+
+    def _marks_of_the_same(self, row: Row, mark: str) -> list[str]:
+        """The mark as it reads under the other names of its person: merges made one of several."""
+        who, name = row.who, f"{EVER}{row.who}"
+        if not mark.startswith(name):
+            return []
+        winner = notices.winner(who, self.read)
+        first = winner["id"] if winner else who
+        names = (first, *notices.absorbed(first, self.read))
+        return [EVER + other + mark.removeprefix(name) for other in names if other != who]
 
     def take(self, topic: str, taken: Sequence[Record]) -> None:
         """Take records in, in the order of their topic."""

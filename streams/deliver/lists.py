@@ -114,13 +114,19 @@ class Lists:
         klaviyo_id = read(klaviyo_id_key(row.person))
         if before is not None and time < before[1]:
             ready.step = "superseded"
-        elif before is not None and before[0] == ready.add:
+        elif before is not None and before[0] == ready.add and self._told(row, known.id, read):
             ready.step = "same"
         elif klaviyo_id is not None:
             ready.klaviyo_id = klaviyo_id.decode()
             ready.step = "change" if ready.add or ready.counted else self._guarded(ready, now_ms)
         else:
             ready.step = "import" if ready.unknown else "who"
+
+    @staticmethod
+    def _told(row: Row, list_id: str, read: Read) -> bool:
+        """Whether Klaviyo was told under this very name: what a merge made of two, nobody knows."""
+        own = lookups.own_membership(list_id, row.person, read)
+        return own is not None and own[0] == row.ready.add
 
     def _guarded(self, ready: Ready, now_ms: int) -> Step:
         match self.guard.verdict(ready.list_id, now_ms):

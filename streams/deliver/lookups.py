@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from streams.deliver import notices
 from streams.deliver.family import Learned, Read
 from streams.deliver.judge import dead
 from streams.deliver.row import Group, Row
@@ -90,7 +91,17 @@ def member_form(time_ms: int, *, on: bool) -> bytes:
 
 
 def membership(list_id: str, profile_id: str, read: Read) -> tuple[bool, int] | None:
-    """Whether the profile was last put on the list or taken off, and the time of that event (ms)."""
+    """Whether the person was last put on the list or taken off, and the time of that event (ms).
+
+    What was said of those who were merged into the profile counts, too: the newest does, in a tie the leave.
+    """
+    names = (profile_id, *notices.absorbed(profile_id, read))
+    found = [known for name in names if (known := own_membership(list_id, name, read)) is not None]
+    return max(found, key=lambda known: (known[1], not known[0]), default=None)
+
+
+def own_membership(list_id: str, profile_id: str, read: Read) -> tuple[bool, int] | None:
+    """The same as it was said under the profile's own name: this Klaviyo was told."""
     value = read(member_key(list_id, profile_id))
     if value is None:
         return None

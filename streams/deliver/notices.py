@@ -22,9 +22,9 @@ def redirect_key(profile_id: str) -> bytes:
     return b"r/" + profile_id.encode()
 
 
-def redirect_form(into: Profile) -> bytes:
-    """The winner as the state holds it."""
-    return orjson.dumps(into)
+def redirect_form(into: Profile, now_ms: int) -> bytes:
+    """The winner as the state holds it, and since when."""
+    return orjson.dumps({"into": into, "at": now_ms})
 
 
 def absorbed_key(profile_id: str) -> bytes:
@@ -56,8 +56,18 @@ def winner(profile_id: str, read: Read) -> Profile | None:
         value = read(redirect_key(found["id"] if found else profile_id))
         if value is None:
             break
-        found = cast("Profile", orjson.loads(value))
+        found = cast("Profile", orjson.loads(value)["into"])
     return found if found is None or found["id"] != profile_id else None
+
+
+def merged(winner_id: str, loser_id: str, into: Profile, now_ms: int, read: Read) -> dict[bytes, bytes]:
+    """What a merge writes: what comes for the loser goes under the winner's name; and whose past is whose."""
+    if loser_id == winner_id:
+        return {}
+    return {
+        redirect_key(loser_id): redirect_form(into, now_ms),
+        absorbed_key(winner_id): absorbed_form(winner_id, loser_id, read),
+    }
 
 
 def tombstones(op: Operation) -> dict[bytes, bytes]:

@@ -9,7 +9,7 @@ from typing import Final
 from streams.deliver import grouping, notices
 from streams.deliver.budget import HORIZON_S, Budget
 from streams.deliver.desk import Desk
-from streams.deliver.family import Family, Importing, Prepared, Read, Sorting
+from streams.deliver.family import HOLD_S, Family, Importing, Prepared, Read, Sorting
 from streams.deliver.judge import chain
 from streams.deliver.lane import Lane
 from streams.deliver.row import Group, Row, Settled
@@ -20,8 +20,6 @@ from streams.ledger.reasons import Outcome, Reason
 
 MOST_CALLS: Final = 400
 """Calls of a lane in flight."""
-HOLD_S: Final = 0.1
-"""How soon rows are looked at again that wait for a call of another lane or profile."""
 SINGLES: Final = 5
 """Profiles that no job can carry and that go by themselves beside each job."""
 MOST_FAILING: Final = 64
@@ -186,14 +184,14 @@ class Planner:
     def _sort(self, family: Sorting, rows: list[Row], now: float, read: Read) -> list[Group]:
         found = family.sort(rows, read, self.desk.now_ms())
         self.lane.put_back(found.later)
-        self._hold(found.held, now)
+        self._hold(found.held, now + found.held_s)
         return [Group(self.new_id(), part, bulk=len(part) > 1) for part in found.parts]
 
-    def _hold(self, rows: list[Row], now: float) -> None:
-        """Back into the queue, to be looked at again soon."""
+    def _hold(self, rows: list[Row], until: float) -> None:
+        """Back into the queue, to be looked at again then."""
         self.lane.put_back(rows)
         for who in dict.fromkeys(row.who for row in rows):
-            self.lane.hold(who, now + HOLD_S)
+            self.lane.hold(who, until)
 
     def _admitted(self, rows: list[Row], now: float, plan: Plan, read: Read) -> list[Row]:
         """What may be sent of the rows just taken, and as whom: merges and erasures come between."""
@@ -212,7 +210,7 @@ class Planner:
                 held += left
             else:
                 going += left
-        self._hold(held, now)
+        self._hold(held, now + HOLD_S)
         return going
 
     def _redirected(self, rows: list[Row], now: float, read: Read) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import orjson
 
+from streams.deliver.guard import Guard
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.replies import Reply
@@ -137,6 +138,15 @@ class Intending(Family, Protocol):
 
     def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
         """What is written with the call's intent; every lane of the account sees it at once."""
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A family that counts who leaves lists."""
+
+    @property
+    def guard(self) -> Guard:
+        """Its counts."""
 
 
 @runtime_checkable

@@ -1,13 +1,15 @@
 """A brake for lists: one event stream gone wrong must not empty a list within the hour."""
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import orjson
 
 LEAST: Final = 100
 """So many may always go, however small the list."""
 HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
 
 
 class Brake:
@@ -22,49 +24,89 @@ class Brake:
 
 
 @dataclass(slots=True)
-class Guard:
-    """Counts who leaves each list. Mutable, one owner, in memory: a restart begins to count anew.
+class _Left:
+    """Who left one list: how many in each minute, and its size when it was last asked for."""
 
-    ``share`` of a list may leave within an hour.
+    minutes: dict[int, int] = field(default_factory=dict)
+    size: int = 0
+    sized_at: int = -HOUR_MS
+
+    def within(self, now_ms: int) -> int:
+        """How many left within the hour, by the minute."""
+        oldest = (now_ms - HOUR_MS) // MINUTE_MS
+        for minute in [minute for minute in self.minutes if minute <= oldest]:
+            del self.minutes[minute]
+        return sum(self.minutes.values())
+
+
+@dataclass(slots=True)
+class Guard:
+    """Counts who leaves each list. Mutable, one owner.
+
+    ``share`` of a list may leave within an hour. The counts are kept in the slot's state, one record a list,
+    so that a restart doesn't open the gate anew; what was counted and is in doubt then is counted again.
     """
 
     share: float = 0.2
     brake: Brake = field(default_factory=Brake)
-    _left: dict[str, deque[int]] = field(default_factory=dict)
-    _sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _lists: dict[str, _Left] = field(default_factory=dict)
+    _unsaved: set[str] = field(default_factory=set)
 
     def verdict(self, list_id: str, now_ms: int) -> Literal["go", "size", "stop"]:
         """Whether one more may leave; "size": the list's size has to be known first."""
         released = self.brake.released_at()
         if released is not None and now_ms - released < HOUR_MS:
             return "go"
-        left = self._within(list_id, now_ms)
+        counts = self._of(list_id)
+        left = counts.within(now_ms)
         if left < LEAST:
             return "go"
-        size, at = self._sizes.get(list_id, (0, -HOUR_MS))
-        if now_ms - at >= HOUR_MS:
+        if now_ms - counts.sized_at >= HOUR_MS:
             return "size"
-        if left < self.share * size:
+        if left < self.share * counts.size:
             return "go"
         self.brake.pull(
-            f"guard: within an hour {left} of {size} profiles left list {list_id}, "
+            f"guard: within an hour {left} of {counts.size} profiles left list {list_id}, "
             f"more than {self.share:.0%}; to go on: streams lanes resume"
         )
         return "stop"
 
     def leaves(self, list_id: str, now_ms: int) -> None:
         """One more leaves."""
-        self._left.setdefault(list_id, deque()).append(now_ms)
+        minutes = self._of(list_id).minutes
+        minute = now_ms // MINUTE_MS
+        minutes[minute] = minutes.get(minute, 0) + 1
+        self._unsaved.add(list_id)
 
     def sized(self, list_id: str, size: int, now_ms: int) -> None:
         """Klaviyo's answer; those who left within the hour were on the list before."""
-        self._sizes[list_id] = (size + self._within(list_id, now_ms), now_ms)
+        counts = self._of(list_id)
+        counts.size, counts.sized_at = size + counts.within(now_ms), now_ms
+        self._unsaved.add(list_id)
 
-    def _within(self, list_id: str, now_ms: int) -> int:
-        times = self._left.get(list_id, deque())
-        while times and now_ms - times[0] >= HOUR_MS:
-            times.popleft()
-        return len(times)
+    def unsaved(self, lane: str) -> dict[bytes, bytes]:
+        """What changed since it was asked last, for the state."""
+        lists, self._unsaved = self._unsaved, set()
+        return {prefix(lane) + each.encode(): _form(self._lists[each]) for each in lists}
+
+    def restore(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Read what a former owner of the lane counted."""
+        for key, value in entries:
+            found = orjson.loads(value)
+            minutes = {int(minute): count for minute, count in found["left"]}
+            self._lists[key.split(b"/", 2)[2].decode()] = _Left(minutes, found["size"], found["at"])
+
+    def _of(self, list_id: str) -> _Left:
+        return self._lists.setdefault(list_id, _Left())
+
+
+def prefix(lane: str) -> bytes:
+    """Before the counts of a lane's lists."""
+    return b"g/" + lane.encode() + b"/"
+
+
+def _form(left: _Left) -> bytes:
+    return orjson.dumps({"left": list(left.minutes.items()), "size": left.size, "at": left.sized_at})
 
 
 NewBrake = Callable[[str], Brake]

@@ -7,10 +7,10 @@ from math import inf
 from typing import Final
 from uuid import uuid4
 
-from streams.deliver import ending, intent
+from streams.deliver import ending, guard, intent
 from streams.deliver.budget import SLICE_S
 from streams.deliver.desk import Desk
-from streams.deliver.family import Asking, Family, Intending
+from streams.deliver.family import Asking, Family, Guarded, Intending
 from streams.deliver.intake import Intake
 from streams.deliver.judge import Standing
 from streams.deliver.lane import Lane
@@ -47,6 +47,8 @@ class Sender:
         self._intake.restore(self.topics)
         run, numbers = uuid4().hex[:8], count()
         self._planner = Planner(desk, family, self._lane, lambda: f"{run}-{next(numbers)}")
+        if isinstance(family, Guarded):
+            family.guard.restore(slot.store.scan(guard.prefix(family.name)))
         self._settling = Settling(desk, family, self._lane, self._intake, self._planner, Standing(desk.tries))
         desk.occupancy.lanes[family.name] = self._intake.busy
         self._open: dict[asyncio.Task[None], Call] = {}
@@ -142,6 +144,8 @@ class Sender:
         self._wake_at = inf
         if self._stopping or self._desk.paused(self._family.name) is not None:
             return Plan()
+            if isinstance(self._family, Guarded):
+                outbox.changes.update(self._family.guard.unsaved(self._family.name))
         settling = self._settling
         if settling.stopped is not None:
             for group in self._planner.dissolve():

@@ -52,6 +52,38 @@ def test_up_to_a_share_of_a_list_may_leave_within_an_hour() -> None:
     assert guard.verdict("L", now + 600) == "go"
 
 
+def test_what_left_is_not_forgotten_by_a_restart() -> None:
+    now = 1_000_000_000_000
+    first = Guard(0.2)
+    for n in range(110):
+        first.leaves("L/1", now + n)
+    first.sized("L/1", 400, now + 200)
+    state = first.unsaved("lists")
+    assert list(state) == [b"g/lists/L/1"]
+    assert first.unsaved("lists") == {}
+    second = Guard(0.2, Hand())
+    second.restore(state.items())
+    assert second.verdict("L/1", now + 300) == "stop"
+    assert second.verdict("L/1", now + HOUR_MS + 300) == "go"
+    assert second.unsaved("lists") == {}
+
+
+async def test_a_restart_does_not_open_the_gate_anew() -> None:
+    async with simulator(budgets=FREE) as sim:
+        await make_list(sim)
+        await make_profiles(sim, 300)
+        line = Line(sim.url, timeout_s=5)
+        line.put(*(change(n, n) for n in range(300)))
+        line.put(*(change(1000 + n, n, "list_remove") for n in range(95)))
+        await line.drain()
+        hand = Hand()
+        line.brake, line.pauses = lambda lane: hand if lane == "lists" else Brake(), hand.pauses
+        line.put(*(change(2000 + n, n, "list_remove") for n in range(95, 195)))
+        async with line.life():
+            await line.until(lambda: bool(line.pauses))
+            assert len(await members(sim)) == 200
+
+
 async def test_a_removal_of_too_many_pauses_the_lane_and_goes_on_when_let() -> None:
     async with simulator(budgets=FREE) as sim:
         await make_list(sim)

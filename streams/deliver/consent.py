@@ -21,7 +21,7 @@ from streams.klaviyo.budgets import (
     UNSUPPRESS,
 )
 from streams.klaviyo.operation import Operation
-from streams.klaviyo.replies import Accepted, Reply, Transient
+from streams.klaviyo.replies import Accepted, Rejected, RejectedWhole, Reply
 from streams.klaviyo.requests import Request
 
 _ASK, _TELL = "ask", "tell"
@@ -117,11 +117,11 @@ class Consent:
         return Learned(ends.changes, ends.ended, stay=True)
 
     def refused(self, group: Group, reply: Reply, now_ms: int) -> Learned | None:
-        """After a call without a verdict its people are asked about again; else nothing is added."""
+        """What follows is the table's; unless it follows at once, people are asked about once more before."""
         if group.step == _TELL:
             for row in group.rows:
                 row.ready.doubt = maybe_taken(reply)
-                if isinstance(reply.verdict, Transient):
+                if not isinstance(reply.verdict, Rejected | RejectedWhole):
                     row.ready.asked_at = permission.NEVER
         return None
 

@@ -38,7 +38,11 @@ def known(row: Row, read: Read) -> dict[str, Mark]:
 def _names(row: Row, read: Read) -> Iterator[str]:
     yield row.person
     yield row.who
-    yield from notices.absorbed(row.person, read)
+    # a row that was tried before a merge keeps its name, and still it is the winner's person
+    into = notices.winner(row.person, read)
+    winner = row.person if into is None else into["id"]
+    yield winner
+    yield from notices.absorbed(winner, read)
     for profile in (row.op["profile"], row.into):
         if profile is not None:
             yield from filter(None, (stranger(profile["email"], None), stranger(None, profile["phone"])))

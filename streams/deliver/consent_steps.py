@@ -35,6 +35,7 @@ def choose(own: Sequence[Row], read: Read, now_ms: int) -> list[Row]:
     for number, row in enumerate(own):
         ready: Ready = row.ready
         ready.known, ready.marks = known, marks
+        ready.asked_at = permission.NEVER
         ready.membership = lookups.membership(ready.word.list_id, row.person, read)
         if ready.doubt is None:
             ready.doubt = read(consent_marks.doubt_key(row.op["op_id"])) is not None

@@ -17,10 +17,10 @@ def run(place: Place, seconds: float | None, rows: int) -> list[Row]:
     share = os.cpu_count() or 1
     each = -(-HISTORIES // share)
     command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-q", "--timeout", "36000", str(TEST)]
-    env = os.environ | {"STREAMS_HISTORIES": str(each)}
     logs = [place.folder / f"consent{n}.log" for n in range(share)]
     running = []
-    for log in logs:
+    for number, log in enumerate(logs):
+        env = os.environ | {"STREAMS_HISTORIES": str(each), "STREAMS_FIRST_HISTORY": str(number * each)}
         with log.open("wb") as file:
             running.append(subprocess.Popen(command, env=env, stdout=file, stderr=file))
     failed = [log for log, process in zip(logs, running, strict=True) if process.wait()]

@@ -127,6 +127,8 @@ class Sender:
         ending.marks(outbox, self._intake)
         if outbox.changes or outbox.outcomes or outbox.positions or outbox.dead_letters:
             self._spendings(outbox, now)
+            if isinstance(self._family, Guarded):
+                outbox.changes.update(self._family.guard.unsaved(self._family.name))
             began = self._desk.clock()
             await self._slot.commit(outbox)
             for call in plan.calls:
@@ -144,8 +146,6 @@ class Sender:
         self._wake_at = inf
         if self._stopping or self._desk.paused(self._family.name) is not None:
             return Plan()
-            if isinstance(self._family, Guarded):
-                outbox.changes.update(self._family.guard.unsaved(self._family.name))
         settling = self._settling
         if settling.stopped is not None:
             for group in self._planner.dissolve():

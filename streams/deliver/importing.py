@@ -19,6 +19,9 @@ from streams.ledger.reasons import Outcome, Reason
 
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 30.0
+_RAREST_S: Final = 600.0
+_PATIENCE: Final = 0.1
+"""A job that takes long is looked at after each tenth of its age: ever more seldom, and never no more."""
 
 
 def traits_key(profile_id: str) -> bytes:
@@ -41,8 +44,9 @@ class Element:
 
 @dataclass(slots=True)
 class Import:
-    """Where a job is."""
+    """Where a job is. ``began``: when, ms by the wall clock."""
 
+    began: int
     looks: int = 0
     ended: bool = False
     cursor: str | None = None
@@ -75,7 +79,8 @@ def request(family: str, group: Group, read: Read) -> Request | None:
         bodies = [element.folded.who | element.folded.attributes for element in said]
         return imports.create(bodies, layout) if said else None
     if group.step is None:
-        group.step = Import()
+        known = read(jobs.key(family, group.job))
+        group.step = Import(orjson.loads(known)["at"] if known else group.at_ms)
     at: Import = group.step
     return imports.errors(group.job, at.cursor) if at.ended else imports.look(group.job)
 
@@ -87,7 +92,7 @@ def learned(family: str, group: Group, reply: Reply, now_ms: int) -> Learned:
     if group.job is None:
         job = str(data["id"]) if isinstance(data, dict) else ""
         said = [element.rows[0].who for element in group.effects if element.changed]
-        group.job, group.step = job, Import()
+        group.job, group.step = job, Import(now_ms)
         changes = {jobs.key(family, job): jobs.form(group.rows, said, now_ms)}
         return Learned(changes, stay=True, wait_s=_FIRST_WAIT_S)
     at: Import = group.step
@@ -99,12 +104,12 @@ def learned(family: str, group: Group, reply: Reply, now_ms: int) -> Learned:
     if status == "cancelled":
         return singly(family, group)
     if status != "complete":
-        return waited(at)
+        return waited(at, now_ms)
     at.ended = True
     return Learned(stay=True) if may_have_failed else _done(family, group)
 
 
-def refused(family: str, group: Group, reply: Reply) -> Learned | None:
+def refused(family: str, group: Group, reply: Reply, now_ms: int) -> Learned | None:
     """A question about an open job failed: its rows stay together unless Klaviyo has no such job."""
     if group.job is None:
         return None
@@ -113,12 +118,13 @@ def refused(family: str, group: Group, reply: Reply) -> Learned | None:
     at: Import = group.step
     if isinstance(reply.verdict, Throttled):
         return Learned(stay=True, wait_s=reply.verdict.retry_after)
-    return waited(at)
+    return waited(at, now_ms)
 
 
-def waited(at: Import) -> Learned:
+def waited(at: Import, now_ms: int) -> Learned:
     """The job needs more time."""
-    wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(at.looks, 10))
+    longest = min(_RAREST_S, max(_LONGEST_WAIT_S, _PATIENCE * (now_ms - at.began) / 1000))
+    wait = min(longest, _FIRST_WAIT_S * 2.0 ** min(at.looks, 12))
     at.looks += 1
     return Learned(stay=True, wait_s=wait)
 

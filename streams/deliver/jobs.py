@@ -9,12 +9,13 @@ import orjson
 from streams.deliver import intent
 from streams.deliver.row import Group, Row
 
-_PREFIX: Final = b"j/"
+ALL: Final = b"j/"
+"""Before every open job."""
 
 
 def prefix(family: str) -> bytes:
     """Before every open job of a family."""
-    return _PREFIX + family.encode() + b"/"
+    return ALL + family.encode() + b"/"
 
 
 def key(family: str, job: str) -> bytes:
@@ -25,6 +26,11 @@ def key(family: str, job: str) -> bytes:
 def form(rows: Iterable[Row], profiles: Sequence[str], at_ms: int) -> bytes:
     """An open job: its rows, and the profiles of its elements in the order that its errors count by."""
     return orjson.dumps({"at": at_ms, "rows": intent.runs_of(rows), "who": profiles})
+
+
+def began(entries: Iterable[tuple[bytes, bytes]]) -> dict[str, int]:
+    """Open job → when it began, ms by the wall clock."""
+    return {key.rpartition(b"/")[2].decode(): int(orjson.loads(value)["at"]) for key, value in entries}
 
 
 @dataclass(slots=True)

@@ -13,13 +13,14 @@ from streams.segment.envelope import Profile
 
 FAMILY: Final = "admin"
 """Whose operations leave notices, and heed none."""
+REDIRECTS: Final = b"r/"
 _CHAIN: Final = 16
 _TYPED: Final[Mapping[str, str]] = {"id": "", "email": "e:", "phone": "p:", "user_id": "u:"}
 
 
 def redirect_key(profile_id: str) -> bytes:
     """Where it is remembered whom a profile was merged into."""
-    return b"r/" + profile_id.encode()
+    return REDIRECTS + profile_id.encode()
 
 
 def redirect_form(into: Profile, now_ms: int) -> bytes:

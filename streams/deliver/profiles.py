@@ -174,7 +174,7 @@ class Profiles:
     def refused(self, group: Group, reply: Reply, now_ms: int) -> Learned | None:
         """A conflict means two profiles at Klaviyo: they are merged, then the update goes through."""
         if group.job is not None:
-            return importing.refused(self.name, group, reply)
+            return importing.refused(self.name, group, reply, now_ms)
         verdict, step = reply.verdict, group.step
         asking = isinstance(step, Conflict) and step.phase != "import"
         if group.bulk or not isinstance(verdict, replies.Conflict | Rejected | RejectedWhole):

@@ -16,6 +16,7 @@ from streams.deliver.judge import Standing
 from streams.deliver.lane import Lane
 from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.settling import Settling
+from streams.deliver.upkeep import Upkeep
 from streams.engine.inbox import Record
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Slot
@@ -45,8 +46,7 @@ class Sender:
         self._lane = Lane()
         self._intake = Intake(desk, family, slot, self._lane)
         self._intake.restore(self.topics)
-        run, numbers = uuid4().hex[:8], count()
-        self._planner = Planner(desk, family, self._lane, lambda: f"{run}-{next(numbers)}")
+        self._upkeep = Upkeep(self._intake)
         if isinstance(family, Guarded):
             family.guard.restore(slot.store.scan(guard.prefix(family.name)))
         self._settling = Settling(desk, family, self._lane, self._intake, self._planner, Standing(desk.tries))
@@ -121,7 +121,7 @@ class Sender:
         for call in plan.calls:
             self._intend(outbox, call, now)
         if self._ticked:
-            ending.forget_sent(outbox, self._intake)
+            self._upkeep.turn(outbox)
             self._ticked = False
         ending.positions(outbox, self._intake)
         ending.marks(outbox, self._intake)

@@ -49,6 +49,8 @@ class Sender:
         self._upkeep = Upkeep(self._intake)
         if isinstance(family, Guarded):
             family.guard.restore(slot.store.scan(guard.prefix(family.name)))
+        run, numbers = uuid4().hex[:8], count()
+        self._planner = Planner(desk, family, self._lane, lambda: f"{run}-{next(numbers)}")
         self._settling = Settling(desk, family, self._lane, self._intake, self._planner, Standing(desk.tries))
         desk.occupancy.lanes[family.name] = self._intake.busy
         self._open: dict[asyncio.Task[None], Call] = {}

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, say, settings, start_logging
+from streams.commands.options import (
+    FILE,
+    PARENT,
+    ConfigFile,
+    Json,
+    end_with_parent,
+    has_parent,
+    put_json,
+    say,
+    settings,
+    start_logging,
+)
 
 if TYPE_CHECKING:
     from streams.config import Config
@@ -140,11 +151,9 @@ def bridge(
 
     One JSON message a record; keys and headers don't matter. Broken ones become dead letters. Start it twice
     and both share the partitions. The topic has to be on the line's own cluster, since only there reading and
-    writing can be one transaction; mirror it from another one.
+    writing can be one transaction; mirror it from another one. It runs as a child process that is started
+    again when it ends, and answers /livez, /readyz and /metrics, as the stages do.
     """
-    from streams.gateway.bridge import serve
-    from streams.gateway.foreign import Crossing
-
     start_logging("bridge")
     values = settings(config)
     if source not in values.sources:
@@ -153,7 +162,19 @@ def bridge(
         )
     spaces = values.sources[source].spaces
     name = group or f"{values.prefix}bridge.{source}"
-    serve(values, Crossing(topic, name, source, spaces, begin.value))
+    if not has_parent():
+        from streams.engine.supervisor import supervise
+
+        command = [sys.executable, "-m", "streams", "bridge", "--source", source, "--topic", topic]
+        command += ["--group", name, "--from", begin.value, "--config", str(config)]
+        raise typer.Exit(supervise({"bridge": command}, PARENT))
+    import uvloop
+
+    from streams.gateway.bridge_server import serve
+    from streams.gateway.foreign import Crossing
+
+    end_with_parent()
+    uvloop.run(serve(values, Crossing(topic, name, source, spaces, begin.value)))
 
 
 def _whose(config: "Config", source: str | None, space: str | None) -> tuple[str, tuple[str, ...]]:

@@ -73,6 +73,11 @@ def answer(problems: Sequence[str], well: str, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+def has_parent() -> bool:
+    """Whether a supervisor started us, and starts us again should we end."""
+    return PARENT in os.environ
+
+
 def end_with_parent() -> None:
     """If a parent gave us a pipe, end when it closes: the kernel closes it at kill -9, too."""
     number = os.environ.pop(PARENT, None)

@@ -19,7 +19,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from streams.config import Config
 from streams.engine.exposition import exposition
 
-_PORTS = {stage: n for n, stage in enumerate(("dedupe", "identify", "route", "deliver", "feedback"), start=1)}
+_ORDER = ("dedupe", "identify", "route", "deliver", "feedback", "bridge")
+_PORTS = {stage: n for n, stage in enumerate(_ORDER, start=1)}
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _reader: InMemoryMetricReader | None = None
 

@@ -6,12 +6,10 @@ each record goes in exactly once. Several bridges of one group share the topic's
 """
 
 import contextlib
+import os
 import secrets
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -27,8 +25,9 @@ from streams.engine.telemetry import log
 from streams.engine.topics import TOPICS, full
 from streams.engine.transactions import TRANSACTION_TIMEOUT_MS
 from streams.gateway import bodies
+from streams.gateway.bridge_watch import Watch
 from streams.gateway.entry import Entry, invalid
-from streams.gateway.foreign import LOOK_S, Crossing, Foreign, behind
+from streams.gateway.foreign import Crossing, Foreign, behind
 from streams.gateway.messages import Arrival, Refusal
 from streams.gateway.records import DEAD_LETTERS, EVENTS
 from streams.ledger.reasons import Reason
@@ -37,62 +36,6 @@ from streams.segment import plan_files
 STAGE: Final = "bridge"
 AGAIN_S: Final = 1.0
 TELL_S: Final = 60.0
-STOP_S: Final = 4.0
-STUCK_S: Final = 60.0
-"""A transaction's calls have time-outs of 10 s; beyond this one hangs, and ends only with the process."""
-
-
-class Watch:
-    """Since when the transaction that is open is being written."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    @contextlib.contextmanager
-    def over(self) -> Iterator[None]:
-        """A transaction."""
-        self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._since = None
-
-    @property
-    def late(self) -> bool:
-        """Whether it hangs."""
-        since = self._since
-        return since is not None and time.monotonic() - since > STUCK_S
-
-
-def serve(config: Config, crossing: Crossing) -> None:
-    """Run until SIGTERM or SIGINT; ends within 5 s even where brokers are away.
-
-    Raises as `run`, and Away if the library does not come back from a transaction.
-    """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    failed: list[Exception] = []
-    watch = Watch()
-
-    def work() -> None:
-        try:
-            run(config, crossing, stop, watch)
-        except Exception as error:
-            failed.append(error)
-
-    # librdkafka's calls don't end at a signal: they run apart, and what hangs is left behind, uncommitted
-    worker = threading.Thread(target=work, name="bridge", daemon=True)
-    worker.start()
-    while worker.is_alive() and not stop.is_set():
-        worker.join(LOOK_S)
-        if watch.late:
-            raise Away(
-                f"a transaction did not end within {STUCK_S:.0f} s: nothing of it is kept, start again"
-            )
-    worker.join(STOP_S)
-    if failed:
-        raise failed[0]
 
 
 def run(config: Config, crossing: Crossing, stop: threading.Event, watch: Watch) -> None:
@@ -109,21 +52,13 @@ def run(config: Config, crossing: Crossing, stop: threading.Event, watch: Watch)
             with contextlib.closing(Bridge(config, crossing, watch)) as bridge:
                 bridge.run(stop)
         except (Again, Away) as why:
+            watch.joined = False
             log.warning("bridge_waits", why=why)
             stop.wait(AGAIN_S)
 
 
 class Again(Exception):
     """The transaction failed or another process has its partitions now: begin anew from what is committed."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Of this process."""
-
-    records: int = 0
-    events: int = 0
-    refused: int = 0
 
 
 class Bridge:
@@ -153,7 +88,7 @@ class Bridge:
                 "error_cb": self._heard,
             }
         )
-        self._counts, self._told = Counts(), time.monotonic()
+        self._told = time.monotonic()
         self._lost = False
 
     def run(self, stop: threading.Event) -> None:
@@ -161,7 +96,7 @@ class Bridge:
         with translated():
             self._producer.init_transactions(30)
         self._foreign.join()
-        log.info("bridge_started", topic=self._crossing.topic, group=self._crossing.group)
+        log.info("bridge_started", topic=self._crossing.topic, group=self._crossing.group, pid=os.getpid())
         while not stop.is_set():
             batch = self._foreign.read()
             self._producer.poll(0)
@@ -169,6 +104,9 @@ class Bridge:
                 raise Again("all brokers were away")
             if batch:
                 self._cross(batch)
+            self._watch.joined = self._foreign.dealt
+            if self._watch.due():
+                self._watch.behind(self._foreign.lags())
             if time.monotonic() - self._told > TELL_S:
                 self._tell()
         self._tell()
@@ -185,8 +123,8 @@ class Bridge:
 
     def _tell(self) -> None:
         self._told = time.monotonic()
-        counts = self._counts
-        log.info("bridged", records=counts.records, events=counts.events, refused=counts.refused)
+        watch = self._watch
+        log.info("bridged", records=watch.records, events=watch.events, refused=watch.refused)
 
     def _cross(self, batch: list[Message]) -> None:
         entry = Entry(
@@ -205,9 +143,7 @@ class Bridge:
                 self._producer.abort_transaction(2)
             error: KafkaError = raised.args[0]
             raise Again(error.str()) from raised
-        self._counts.records += len(batch)
-        self._counts.events += len(batch) - refused
-        self._counts.refused += refused
+        self._watch.crossed(len(batch), refused)
 
     def _admit(self, entry: Entry, message: Message, now: int) -> bool:
         (topic, partition), offset = place_of(message)

@@ -69,6 +69,9 @@ class Foreign:
 
     def __init__(self, client: Properties, crossing: Crossing) -> None:
         self._crossing, self._held = crossing, Held()
+        self._begins: dict[int, int] = {}
+        self.dealt = False
+        """Whether the group has told which partitions are this member's."""
         self.consumer = Consumer(
             {
                 **client,
@@ -87,7 +90,25 @@ class Foreign:
         with translated():
             begin_where_told(self.consumer, self._crossing)
             drop = self._held.drop
-            self.consumer.subscribe([self._crossing.topic], on_assign=_assigned, on_revoke=drop, on_lost=drop)
+            assigned = self._assigned
+            self.consumer.subscribe([self._crossing.topic], on_assign=assigned, on_revoke=drop, on_lost=drop)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        _begin(consumer, partitions)
+        self._begins = {each.partition: each.offset for each in partitions}
+        self.dealt = True
+
+    def lags(self) -> dict[int, int]:
+        """Offsets left to read by partition, as far as fetches have told."""
+        found = {}
+        with translated():
+            mine = self.consumer.position(self.consumer.assignment())
+        for each in mine:
+            at = each.offset if each.offset >= 0 else self._begins.get(each.partition, 0)
+            bounds = self.consumer.get_watermark_offsets(each, cached=True)
+            if bounds is not None and bounds[1] >= 0:
+                found[each.partition] = max(0, bounds[1] - at)
+        return found
 
     def read(self) -> list[Message]:
         """What is there, up to a batch; one by one, since a rebalance between two takes records back.
@@ -125,7 +146,7 @@ class Foreign:
         self.consumer.close()
 
 
-def _assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+def _begin(consumer: Consumer, partitions: list[TopicPartition]) -> None:
     """From what is committed; a partition without was added since, and begins at its beginning."""
     for each in consumer.committed(partitions, timeout=30):
         if each.error is not None:

@@ -1,6 +1,7 @@
 """Bridging a topic as Segment's Kafka destination writes it, with a real broker."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import orjson
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from streams.commands.options import PARENT
 from streams.engine.errors import Away
+from streams.gateway.bridge_watch import STUCK_S, Watch
 from streams.local import stack as local
 from streams.local.stack import Stack
 from tests.line import Bench, eventually
@@ -32,6 +37,7 @@ class Crossings:
         self.topic = f"{prefix}foreign"
         self.kafka = stack.kafka
         self.log = folder / "bridge.log"
+        self._pipes: list[int] = []
         admin = AdminClient({"bootstrap.servers": stack.kafka})
         for made in admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)]).values():
             made.result(timeout=10)
@@ -43,7 +49,8 @@ class Crossings:
             producer.poll(0)
         assert producer.flush(30) == 0
 
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+    def start(self, *words: str, alone: bool = False) -> "subprocess.Popen[bytes]":
+        """A bridge; alone: the process that bridges, without the one that starts it again."""
         command = [
             sys.executable,
             "-m",
@@ -55,10 +62,34 @@ class Crossings:
             self.topic,
             *words,
         ]
+        ours, theirs = os.pipe()  # closes with the test: whoever has a parent's pipe bridges by itself
+        env = os.environ | self.bench.env | ({PARENT: str(ours)} if alone else {})
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [*command, "--config", str(self.bench.file)], env=os.environ | self.bench.env, stderr=log
+            child = subprocess.Popen(
+                [*command, "--config", str(self.bench.file)], env=env, stderr=log, pass_fds=(ours,)
             )
+        os.close(ours)
+        self._pipes.append(theirs)
+        return child
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            os.close(pipe)
+
+    def pid(self) -> int:
+        """Of the process that bridges, the last one that was started."""
+        return int(re.findall(r"bridge_started .*pid=(\d+)", self.log.read_text())[-1])
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """What the admin port of the last bridge says."""
+        url = re.findall(r"admin url=(\S+)", self.log.read_text())[-1]
+        try:
+            with urlopen(url + path, timeout=5) as reply:
+                return reply.status, reply.read().decode()
+        except HTTPError as refused:
+            return refused.code, refused.read().decode()
+        except URLError:
+            return 0, ""
 
     @contextmanager
     def running(self, *words: str) -> "Iterator[subprocess.Popen[bytes]]":
@@ -100,8 +131,10 @@ def page(number: int, **more: Any) -> bytes:
 
 
 @pytest.fixture
-def crossings(stack: Stack, prefix: str, tmp_path: Path) -> Crossings:
-    return Crossings(stack, prefix, tmp_path)
+def crossings(stack: Stack, prefix: str, tmp_path: Path) -> Iterator[Crossings]:
+    made = Crossings(stack, prefix, tmp_path)
+    yield made
+    made.close()
 
 
 def test_messages_come_in_as_the_sources_own(crossings: Crossings) -> None:
@@ -142,7 +175,7 @@ def test_killed_again_and_again_it_loses_nothing_and_writes_nothing_twice(crossi
     total = 120_000
     crossings.write([page(n) for n in range(total)])
     for wanted in (1, 2_000):
-        child = crossings.start()
+        child = crossings.start(alone=True)
         try:
             crossings.until(wanted)
         finally:
@@ -226,5 +259,68 @@ def test_it_waits_for_a_broker_and_ends_in_time_without_one(tmp_path: Path) -> N
             ids = crossings.event_ids()
             local.kill_broker(folder)
         assert sorted(ids) == sorted(f"m{n}" for n in range(20))
+        crossings.close()
     finally:
         local.down(folder)
+
+
+def test_it_tells_whether_it_crosses_how_much_and_how_far_behind_it_is(crossings: Crossings) -> None:
+    crossings.write([page(0), b"{", page(2), page(3)])
+    with crossings.running():
+        crossings.until(3)
+        eventually(lambda: crossings.ask("/readyz")[0] == 200)
+        assert crossings.ask("/livez")[0] == 200
+
+        def counted() -> bool:
+            said = crossings.ask("/metrics")[1].splitlines()
+            wanted = {
+                'streams_bridge_records_total{source="web"} 4',
+                'streams_bridge_refused_total{source="web"} 1',
+                *(f'streams_bridge_lag_records{{source="web",partition="{n}"}} 0' for n in range(PARTITIONS)),
+            }
+            return wanted <= set(said)
+
+        eventually(counted)
+
+
+def test_when_its_process_ends_it_starts_again_and_goes_on(crossings: Crossings) -> None:
+    crossings.write([page(n) for n in range(10)])
+    with crossings.running():
+        crossings.until(10)
+        first = crossings.pid()
+        os.kill(first, signal.SIGKILL)
+        crossings.write([page(n) for n in range(10, 20)])
+        crossings.until(20)
+        assert crossings.pid() != first
+    crossings.says("child_ended")
+    assert sorted(crossings.event_ids()) == sorted(f"m{n}" for n in range(20))
+
+
+def test_it_ends_with_whoever_started_it(crossings: Crossings) -> None:
+    child = crossings.start()
+    try:
+        crossings.says("bridge_started")
+        pid = crossings.pid()
+    finally:
+        child.kill()
+        child.wait()
+
+    def gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    eventually(gone)
+
+
+def test_a_transaction_that_hangs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch("web")
+    assert not watch.late
+    with watch.over():
+        assert not watch.late
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + STUCK_S + 1)
+        assert watch.late
+    assert not watch.late

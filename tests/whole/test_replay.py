@@ -64,7 +64,7 @@ def test_a_mended_rule_delivers_what_it_missed_behind_what_is_live_and_nothing_t
     report = line.drained(120)
     assert (report["delivered"], report["filtered"]) == (2 * PEOPLE + VIEWS + 1, 0)
     metrics = Counter(event["metric"] for event in line.events())
-    assert metrics == {"Order Completed": PEOPLE, "Product Viewed": VIEWS, "Live": 1}
+    assert metrics == {"Placed Order": PEOPLE, "Viewed Product": VIEWS, "Live": 1}
 
     # all of it once more: each delivery is known, and counts as what it was
     found = replay(line, "--all", "--outcome", "any", "--yes")

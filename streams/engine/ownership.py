@@ -11,9 +11,13 @@ from streams.engine.errors import Away, Fenced, StateMismatch
 from streams.engine.inbox import Record
 from streams.engine.slot import Place, Slot
 from streams.engine.stage import Stage
-from streams.engine.telemetry import log
+from streams.engine.telemetry import gauge, log
 
 REOPEN_S: Final = (0.5, 1.0, 2.0, 5.0)
+MOST_SLOTS: Final = 200
+"""Open ones in a process: each has a producer with its threads and a store with its files."""
+_OPEN = gauge("streams_slots_open", "Slots that this process works on.")
+_WAITING = gauge("streams_slots_waiting", "Slots that are this process's, beyond the most it may open.")
 JUMP: Final = 1_000
 """Offsets: a larger gap between batches is checked against the log's start."""
 
@@ -21,7 +25,9 @@ JUMP: Final = 1_000
 class Ownership:
     """One task a slot. A slot is opened only when this process has that partition of every input."""
 
-    def __init__(self, place: Place, stage: Stage, fatal: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, place: Place, stage: Stage, fatal: Callable[[BaseException], None], most: int = MOST_SLOTS
+    ) -> None:
         self.consumer: Any = None
         self._place = place
         self._stage = stage
@@ -30,6 +36,8 @@ class Ownership:
         self._dealt = False
         self._lives: dict[int, asyncio.Task[None]] = {}
         self._slots: dict[int, Slot] = {}
+        self._room = asyncio.Semaphore(most)
+        self._waiting: set[int] = set()
 
     async def revoked(self) -> None:
         """The group deals anew: hand out nothing more, let transactions end."""
@@ -54,7 +62,23 @@ class Ownership:
                 self._lives[partition] = asyncio.create_task(self._live(partition), name=f"slot {partition}")
 
     async def _live(self, partition: int) -> None:
-        """One slot from assignment to revocation: reopened when the broker was away."""
+        """One slot from assignment to revocation; beyond the most there may be it waits for another to go."""
+        if self._room.locked():
+            log.warning("slot_waits", stage=self._stage.name, partition=partition, open=len(self._slots))
+        self._wait(partition, waits=True)
+        try:
+            async with self._room:
+                self._wait(partition, waits=False)
+                await self._work(partition)
+        finally:
+            self._wait(partition, waits=False)
+
+    def _wait(self, partition: int, *, waits: bool) -> None:
+        self._waiting.add(partition) if waits else self._waiting.discard(partition)
+        _WAITING.set(len(self._waiting), {"stage": self._stage.name})
+
+    async def _work(self, partition: int) -> None:
+        """Keep the slot open for as long as it is ours: reopened when the broker was away."""
         failures = 0
         while partition in self._owned:
             slot = Slot(self._place, partition, self)
@@ -78,6 +102,7 @@ class Ownership:
                 return
             finally:
                 self._slots.pop(partition, None)
+                _OPEN.set(len(self._slots), {"stage": slot.stage})
                 await slot.close()
 
     async def _still_ours(self, slot: Slot) -> bool:
@@ -105,6 +130,7 @@ class Ownership:
         if slot.partition not in self._owned:
             return False
         self._slots[slot.partition] = slot
+        _OPEN.set(len(self._slots), {"stage": slot.stage})
         await self.consumer.seek_wait({tp: slot.inbox.next[topic] for topic, tp in tps.items()})
         self.consumer.resume_partitions(set(tps.values()))
         log.info(
@@ -113,8 +139,8 @@ class Ownership:
         return True
 
     def ready(self) -> bool:
-        """Whether the group has dealt and every slot that is ours is open."""
-        return self._dealt and self._owned <= self._slots.keys()
+        """Whether the group has dealt and every slot that is ours, and has room, is open."""
+        return self._dealt and self._owned - self._waiting <= self._slots.keys()
 
     def places(self, tps: set[TP]) -> dict[TP, int]:
         """Where to read on in those of ``tps`` whose slots are open."""
@@ -179,6 +205,8 @@ class Ownership:
         await asyncio.gather(*(slot.settle() for slot in self._slots.values()))
         for slot in list(self._slots.values()):
             slot.inbox.revoke()
+        for partition in self._waiting:
+            self._lives[partition].cancel()
         lives = list(self._lives.values())
         _, late = await asyncio.wait(lives, timeout=2) if lives else (set(), set())
         for life in late:

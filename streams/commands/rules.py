@@ -42,11 +42,14 @@ Since = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
+    from streams.commands.rules_classic import classic
+
     app.command("dry-run", epilog="Example: streams dry-run messages.ndjson --against old.yaml")(dry_run)
     group = typer.Typer(
         help="The rules of the file.", epilog="Example: streams rules test", no_args_is_help=True
     )
     group.command("test", epilog="Example: streams rules test pipeline.rules-test.yaml --json")(hold_examples)
+    group.command("classic", epilog="Example: streams rules classic recorded.ndjson --list News")(classic)
     app.add_typer(group, name="rules")
 
 
@@ -66,23 +69,15 @@ def dry_run(
     taken as set: nothing is sent.
     """
     values = rehearsed(config)
-    at = _moment(now)
-    if source is not None and source not in values.sources:
-        known = ", ".join(values.sources)
-        raise typer.BadParameter(f"no source {source}; there are {known}", param_hint="--source")
-    if (lines is None) == (since is None):
-        raise typer.BadParameter("name a FILE, or - for stdin, or write --since 1h")
-    if since is None:
-        given: Any = [*lines_of(lines or "-")]
-    else:
-        given = _span(values, since)
-    answers = _answers(values, given, at, source)
+    at = moment(now)
+    given = given_of(values, lines, since, source)
+    answers = answers_of(values, given, at, source)
     if against is None:
         for answer in answers:
             typer.echo(answer.dump())
     else:
         other = rehearsed(against)
-        _compare(_answers(other, given, at, source if source in other.sources else None), answers)
+        _compare(answers_of(other, given, at, source if source in other.sources else None), answers)
     if strict:
         from streams.commands.dry_run.rehearsal import failed
 
@@ -159,7 +154,7 @@ def _judged(config: "Config", examples: "list[Example]") -> "Iterator[Result]":
             said = f"{example.file}:{example.line}: no source {example.source}"
             raise typer.BadParameter(f"{said}; there are {', '.join(config.sources)}")
         lines = [json.dumps(message).encode() for message in example.messages]
-        at = _moment(example.now or EXAMPLE_NOW)
+        at = moment(example.now or EXAMPLE_NOW)
         answers = rehearse(config, lines, at, example.source, plan)
         yield judge(example, [asdict(answer) for answer in answers])
 
@@ -178,7 +173,8 @@ def rehearsed(file: Path) -> "Config":
     return load(file, os.environ | stand_ins)
 
 
-def _moment(now: str | None) -> int:
+def moment(now: str | None) -> int:
+    """Milliseconds since the epoch of ISO 8601, an age such as 2h, or this moment."""
     from datetime import UTC, datetime
 
     from streams.ledger.letters import since_ms
@@ -204,21 +200,32 @@ def lines_of(name: str) -> Iterator[bytes]:
         raise typer.BadParameter(f"{name}: {error.strerror}", param_hint="FILE") from None
 
 
-def _span(config: "Config", since: str) -> list[Any]:
+def given_of(config: "Config", lines: str | None, since: str | None, source: str | None) -> list[Any]:
+    """The lines of a file, or the envelopes of a span; whichever was asked for."""
+    if source is not None and source not in config.sources:
+        known = ", ".join(config.sources)
+        raise typer.BadParameter(f"no source {source}; there are {known}", param_hint="--source")
+    if (lines is None) == (since is None):
+        raise typer.BadParameter("name a FILE, or - for stdin, or write --since 1h")
+    return [*lines_of(lines or "-")] if since is None else span_of(config, since)
+
+
+def span_of(config: "Config", since: str) -> list[Any]:
     """The envelopes of ``segment.events`` since then, in the order of their arrival."""
     from itertools import islice
     from operator import itemgetter
 
     from streams.ledger.span import span
 
-    found = [record for _, record in islice(span(config, "segment.events", _moment(since)), MOST_RECORDS + 1)]
+    found = [record for _, record in islice(span(config, "segment.events", moment(since)), MOST_RECORDS + 1)]
     if len(found) > MOST_RECORDS:
         say(f"more than {MOST_RECORDS} messages: taking the first that were read; choose a later --since")
         found.pop()
     return sorted(found, key=itemgetter("accepted_at"))
 
 
-def _answers(config: "Config", given: list[Any], at: int, source: str | None) -> "list[Line]":
+def answers_of(config: "Config", given: list[Any], at: int, source: str | None) -> "list[Line]":
+    """What a dry run answers to lines or envelopes."""
     from streams.commands.dry_run.rehearsal import rehearse, rehearse_records
     from streams.segment import plan_files
 

@@ -52,8 +52,8 @@ USED: dict[str, tuple[str, ...]] = {
 }
 """What each ``do`` looks at, besides ``when``, ``name``, ``accounts`` and ``key``."""
 TEMPLATES: dict[str, tuple[str, ...]] = {
-    "profile": ("segment.traits", "none"),
-    "event": ("ecommerce.v2", "track", "none"),
+    "profile": ("segment.traits", "segment.classic", "none"),
+    "event": ("ecommerce.v2", "track", "segment.classic", "none"),
 }
 """The templates of each ``do``, its default first."""
 
@@ -135,7 +135,7 @@ class Rule(Section):
     """How outcomes call the rule; "rule N" by default."""
     accounts: Names | None = None
     """None = every account of the message's space."""
-    template: Literal["segment.traits", "ecommerce.v2", "track", "none"] | None = None
+    template: Literal["segment.traits", "ecommerce.v2", "track", "segment.classic", "none"] | None = None
     key: FieldSpec = None
     """Makes the operation another one than an earlier rule's for the same target."""
     once: Once | None = None

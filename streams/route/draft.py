@@ -13,6 +13,8 @@ class Draft:
     value: float | None = None
     currency: str | None = None
     key: str = ""
+    mark: str | None = None
+    """The event's own id, of which a person has one of this metric."""
 
 
 @dataclass(slots=True)

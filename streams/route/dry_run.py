@@ -11,6 +11,7 @@ import orjson
 
 from streams.klaviyo.operation import FAMILIES, Operation
 from streams.ledger.reasons import Outcome, Reason
+from streams.route.merges import merges
 from streams.route.rules import Router
 from streams.segment.envelope import Envelope, Origin, Profile
 
@@ -31,6 +32,8 @@ class Person:
 
     profile: Profile
     released: tuple[tuple[int, bool], ...] = ()
+    merged: tuple[Profile, ...] = ()
+    """Profiles that the message joined to this one, as they were before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Line:
     profile: dict[str, Any] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    not_sent: list[dict[str, Any]] = field(default_factory=list)
+    """What rules asked for that is no request: account, kind (null if none was made), outcome, reason."""
 
     def dump(self) -> bytes:
         """The line as JSON."""
@@ -121,9 +126,17 @@ class _Run:
         for released, late in found.released:
             earlier, waiting = self._held.pop(released)
             self._route(earlier, found.profile, waiting, late=late)
-        self._route(envelope, found.profile, answer, late=False)
+        self._route(envelope, found.profile, answer, merged=found.merged)
 
-    def _route(self, envelope: Envelope, profile: Profile, answer: Line, *, late: bool) -> None:
+    def _route(
+        self,
+        envelope: Envelope,
+        profile: Profile,
+        answer: Line,
+        *,
+        late: bool = False,
+        merged: tuple[Profile, ...] = (),
+    ) -> None:
         origin = Origin(
             line="events",
             space=envelope["space"],
@@ -133,6 +146,8 @@ class _Run:
             replay=None,
         )
         routed = self._router.route(orjson.loads(envelope["body"]), envelope, profile, origin, late)
+        accounts = self._router.accounts_of(envelope["space"])
+        routed.operations += merges(accounts, envelope, origin, profile, merged)
         answer.profile = {
             "id": profile["id"],
             "email": profile["email"],
@@ -144,8 +159,10 @@ class _Run:
         answer.unmapped += routed.unmapped
         for _, account, operation in routed.operations:
             self._call(operation, account, answer)
-        for _, reason, detail in routed.refusals:
-            _settle(answer, Outcome.DEAD_LETTERED, f"{reason}:{detail}")
+        for account, reason, detail in routed.refusals:
+            _not_sent(answer, account, None, Fate(Outcome.DEAD_LETTERED, f"{reason}:{detail}"))
+        for account, reason in routed.same_as:
+            answer.not_sent.append(_unsent(account, None, Fate(Outcome.FILTERED, reason)))
         if answer.requests:
             _settle(answer, Outcome.ROUTED, None)
         elif not routed.operations and not routed.refusals:
@@ -154,7 +171,7 @@ class _Run:
     def _call(self, operation: Operation, account: str, answer: Line) -> None:
         call = self._steps.request(operation)
         if isinstance(call, Fate):
-            _settle(answer, call.outcome, call.reason)
+            _not_sent(answer, account, operation["kind"], call)
             return
         answer.unmapped += call.ignored
         answer.requests.append(
@@ -168,6 +185,15 @@ class _Run:
                 "body": call.body,
             }
         )
+
+
+def _unsent(account: str, kind: str | None, why: Fate) -> dict[str, Any]:
+    return {"account": account, "kind": kind, "outcome": why.outcome.value, "reason": why.reason}
+
+
+def _not_sent(answer: Line, account: str, kind: str | None, why: Fate) -> None:
+    answer.not_sent.append(_unsent(account, kind, why))
+    _settle(answer, why.outcome, why.reason)
 
 
 _RANK = {Outcome.DEAD_LETTERED.value: 2, Outcome.ROUTED.value: 1}

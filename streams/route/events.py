@@ -6,6 +6,7 @@ from typing import Any
 
 from streams.config.paths import MISSING
 from streams.config.rule import Rule
+from streams.route.classic import classic
 from streams.route.draft import Draft, Drafts
 from streams.route.ecommerce import commerce, track
 from streams.route.fields import Getter, compile_field, compile_fields, flattened
@@ -24,6 +25,7 @@ _TEMPLATES: dict[str | None, Template] = {
     None: commerce,
     "ecommerce.v2": commerce,
     "track": track,
+    "segment.classic": classic,
     "none": _none,
 }
 

@@ -1,6 +1,6 @@
 """Products under Klaviyo's names: the one of a product event, and the items of a cart or an order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from streams.config.paths import MISSING
@@ -26,8 +26,8 @@ _ITEM = _PRODUCT | {
     "url": "ProductURL",
     "category": "ProductCategories",
 }
-_NUMBERS = ("Price", "ItemPrice", "Quantity")
-_LISTS = ("Categories", "ProductCategories")
+_PLAIN = (str, int, float)
+_NUMERIC = frozenset((int, float))
 _MADE = ("Items", "ItemNames", "Categories", "Brands")
 _LARGEST = 2**53
 """Sums beyond are no money, and no exact numbers either."""
@@ -65,13 +65,16 @@ def to_items(products: Any, properties: dict[str, Any], unmapped: list[str], *, 
             continue
         items.append(item)
     unmapped += [f"properties.{name}" for name in _MADE if name in properties]
+    categories = [each for item in items for each in _several(item.get("ProductCategories"))]
     properties["Items"] = items
-    properties["ItemNames"] = _distinct(item.get("ProductName") for item in items)
-    properties["Categories"] = _distinct(c for item in items for c in _several(item.get("ProductCategories")))
-    properties["Brands"] = _distinct(item.get("Brand") for item in items)
-    for name in _MADE:
-        if name != "Items" and not properties[name]:
-            del properties[name]
+    for name, values in (
+        ("ItemNames", [item.get("ProductName") for item in items]),
+        ("Categories", categories),
+        ("Brands", [item.get("Brand") for item in items]),
+    ):
+        properties.pop(name, None)
+        if found := _distinct(values):
+            properties[name] = found
 
 
 def ordered(order: Mapping[str, Any], currency: str | None) -> list[Draft]:
@@ -81,13 +84,13 @@ def ordered(order: Mapping[str, Any], currency: str | None) -> list[Draft]:
     for item in _several(order.get("Items")):
         if not isinstance(item, dict):
             continue
-        product = next((item[name] for name in ("ProductID", "SKU", "ProductName") if item.get(name)), "")
-        head: dict[str, Any] = {} if order_id is None else {"OrderId": order_id}
+        product = item.get("ProductID") or item.get("SKU") or item.get("ProductName") or ""
+        properties: dict[str, Any] = {} if order_id is None else {"OrderId": order_id}
         if "ProductCategories" in item:
-            head["Categories"] = item["ProductCategories"]
-        draft = Draft(ORDERED_PRODUCT, head | item, item.get("RowTotal"), currency)
-        draft.key = f"{'' if order_id is None else order_id}\x1f{product}"
-        drafts.append(draft)
+            properties["Categories"] = item["ProductCategories"]
+        properties.update(item)
+        key = f"{'' if order_id is None else order_id}\x1f{product}"
+        drafts.append(Draft(ORDERED_PRODUCT, properties, item.get("RowTotal"), currency, key))
     return drafts
 
 
@@ -95,32 +98,38 @@ def _rename(
     given: Mapping[str, Any], names: Mapping[str, str], into: dict[str, Any], unmapped: list[str], where: str
 ) -> None:
     for name, value in given.items():
-        known = names.get(name)
-        if known is None or known in into:
+        known = names.get(name, name)
+        if known in into:
             if name in into:
                 unmapped.append(f"{where}.{name}")
             else:
                 into[name] = value
-        elif known in _NUMBERS and value is not None:
-            found = number(value)
-            if found is MISSING:
-                unmapped.append(f"{where}.{name}")
-                into[name] = value
-            else:
-                into[known] = found
-        elif known in _LISTS and not isinstance(value, list):
-            into[known] = [] if value is None else [value]
+            continue
+        convert = _FORMS.get(name)
+        found = convert(value) if convert else value
+        if found is MISSING:
+            unmapped.append(f"{where}.{name}")
+            into[name] = value
         else:
-            into[known] = value
+            into[known] = found
+
+
+def _amount(value: Any) -> Any:
+    return None if value is None else number(value)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {"price": _amount, "quantity": _amount, "category": _listed}
 
 
 def _row_total(item: Mapping[str, Any], once: int | None) -> float | None:
     price, quantity = item.get("ItemPrice"), item.get("Quantity", once)
-    if not isinstance(price, int | float) or not isinstance(quantity, int | float):
+    if type(price) not in _NUMERIC or type(quantity) not in _NUMERIC:
         return None
-    if isinstance(price, bool) or isinstance(quantity, bool):
-        return None
-    total = price * quantity
+    total: float = price * quantity
     return round(total, 4) if abs(total) < _LARGEST else None
 
 
@@ -128,6 +137,6 @@ def _several(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _distinct(values: Any) -> list[Any]:
+def _distinct(values: list[Any]) -> list[Any]:
     """In order, without repeats and nulls; only text and numbers can be told apart cheaply."""
-    return list(dict.fromkeys(v for v in values if isinstance(v, str | int | float)))
+    return list(dict.fromkeys([value for value in values if isinstance(value, _PLAIN)]))

@@ -6,6 +6,7 @@ from typing import Any
 
 from streams.config.paths import MISSING
 from streams.config.rule import Rule
+from streams.route.classic import classic_traits
 from streams.route.events import reshaped
 from streams.route.fields import Getter, compile_fields
 from streams.route.traits import Attributes, map_traits
@@ -19,6 +20,13 @@ _PATCHES = ("append", "unappend", "set_once")
 def _none(message: Mapping[str, Any], profile: Profile, unmapped: list[str]) -> Attributes:
     """Template ``none``: only what the rule says."""
     return Attributes()
+
+
+_TEMPLATES: dict[str | None, Template] = {
+    None: map_traits,
+    "segment.traits": map_traits,
+    "segment.classic": classic_traits,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,7 @@ def compile_profile(rule: Rule) -> ProfileRule:
     """The rule as a function of messages."""
     given = {operation: compile_fields(getattr(rule.patch, operation)) for operation in _PATCHES}
     return ProfileRule(
-        template=map_traits if rule.template in (None, "segment.traits") else _none,
+        template=_TEMPLATES.get(rule.template, _none),
         fields=compile_fields(rule.fields),
         rename=tuple(rule.rename.items()),
         drop=rule.drop,

@@ -1,9 +1,8 @@
 """Rules applied: one message and its person in, operations for the accounts of the space out."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,12 +20,12 @@ from streams.route.profiles import ProfileRule, compile_profile
 from streams.segment.envelope import Envelope, Origin, Profile
 from streams.segment.message import came_from_klaviyo, refused_by_sender
 
+_TOPICS = {kind: f"klaviyo.{family}" for kind, family in FAMILIES.items()}
 _REMEMBERED = 4096
 """Type and name pairs whose rules are known by heart; more than that are looked up anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """An operation to be, the same for every account: kind, what its id is made of, its payload."""
 
     kind: str
@@ -47,6 +46,10 @@ class CompiledRule:
     do: EventRule | ProfileRule | OtherRule
     kind: str
     once: Once | None = None
+
+
+_Placed = tuple[CompiledRule, tuple[str, ...]]
+"""A rule, and the accounts of one space that it is for."""
 
 
 @dataclass(slots=True)
@@ -95,13 +98,17 @@ class Router:
     """All rules of a configuration. Pure but for a memory of which rules a type and name can match."""
 
     def __init__(self, rules: tuple[CompiledRule, ...], accounts: Mapping[str, tuple[str, ...]]) -> None:
-        self._rules = rules
+        self._rules = {space: tuple(_in_space(rules, names)) for space, names in accounts.items()}
         self._accounts = accounts
-        self._known: dict[tuple[str, str | None], tuple[CompiledRule, ...]] = {}
+        self._known: dict[tuple[str, str, str | None], tuple[_Placed, ...]] = {}
+
+    def accounts_of(self, space: str) -> tuple[str, ...]:
+        """The accounts of a space, in the order of the file."""
+        return self._accounts.get(space, ())
 
     def wanted(self, type_: str, name: str | None) -> bool:
         """False only if no rule can match any message of this type and event name."""
-        return bool(self._candidates(type_, name))
+        return any(self._candidates(space, type_, name) for space in self._rules)
 
     def route(
         self, message: dict[str, Any], envelope: Envelope, profile: Profile, origin: Origin, late: bool
@@ -121,16 +128,9 @@ class Router:
         if message.get("type") != envelope["type"]:
             message = {**message, "type": envelope["type"]}
         makers: dict[str, str] = {}
-        in_space = self._accounts.get(envelope["space"], ())
-        for rule in self._matching(message, envelope["type"]):
-            accounts = [name for name in in_space if rule.accounts is None or name in rule.accounts]
-            if not accounts:
-                continue
+        for rule, accounts in self._matching(message, envelope):
             routed.matched.append(rule.name)
-            try:
-                drafts, refusal = _run(rule, message, profile, routed.unmapped)
-            except orjson.JSONEncodeError as error:
-                drafts, refusal = [], f"can't be written as JSON: {error}"
+            drafts, refusal = _made(rule, message, profile, routed.unmapped)
             for account in accounts:
                 if refusal:
                     routed.refusals.append((account, Reason.MAPPING.value, f"{rule.name}: {refusal}"))
@@ -138,26 +138,56 @@ class Router:
                     operation = _operation(draft, account, envelope, profile, origin, backfill=late)
                     maker = makers.setdefault(operation["op_id"], rule.name)
                     if maker == rule.name:
-                        routed.operations.append((f"klaviyo.{FAMILIES[draft.kind]}", account, operation))
+                        routed.operations.append((_TOPICS[draft.kind], account, operation))
                     else:
                         routed.same_as.append((account, f"{Reason.SAME_AS}:{maker}"))
         if not routed.matched:
             routed.filtered = Reason.NO_RULE.value
+        elif not (routed.operations or routed.refusals):
+            routed.filtered = Reason.ANONYMOUS.value
         return routed
 
-    def _matching(self, message: dict[str, Any], type_: str) -> list[CompiledRule]:
+    def _matching(self, message: dict[str, Any], envelope: Envelope) -> list[_Placed]:
+        type_ = envelope["type"]
         name = message.get("event" if type_ == "track" else "name")
-        if name is not None and not isinstance(name, str):
-            return [rule for rule in self._rules if rule.condition(message)]
-        return [rule for rule in self._candidates(type_, name) if rule.condition(message)]
+        if name is None or isinstance(name, str):
+            placed = self._candidates(envelope["space"], type_, name)
+        else:
+            placed = self._rules.get(envelope["space"], ())
+        return [each for each in placed if each[0].condition(message)]
 
-    def _candidates(self, type_: str, name: str | None) -> tuple[CompiledRule, ...]:
-        known = self._known.get((type_, name))
+    def _candidates(self, space: str, type_: str, name: str | None) -> tuple[_Placed, ...]:
+        known = self._known.get((space, type_, name))
         if known is None:
-            known = tuple(rule for rule in self._rules if rule.condition.might(type_, name))
+            rules = self._rules.get(space, ())
+            known = tuple(placed for placed in rules if placed[0].condition.might(type_, name))
             if len(self._known) < _REMEMBERED:
-                self._known[type_, name] = known
+                self._known[space, type_, name] = known
         return known
+
+
+def _in_space(rules: Iterable[CompiledRule], names: tuple[str, ...]) -> Iterator[_Placed]:
+    """Each rule with those accounts of a space that it is for, if there are any."""
+    for rule in rules:
+        accounts = tuple(name for name in names if rule.accounts is None or name in rule.accounts)
+        if accounts:
+            yield rule, accounts
+
+
+def _made(
+    rule: CompiledRule, message: dict[str, Any], profile: Profile, unmapped: list[str]
+) -> tuple[list[Draft], str | None]:
+    if rule.kind == "profile" and not _addressable(profile):
+        return [], None
+    try:
+        return _run(rule, message, profile, unmapped)
+    except orjson.JSONEncodeError as error:
+        return [], f"can't be written as JSON: {error}"
+
+
+def _addressable(profile: Profile) -> bool:
+    """Whether Klaviyo can take the person's attributes: by an anonymous id alone it takes events only."""
+    return bool(profile["user_id"] or profile["email"] or profile["phone"])
 
 
 def _kept_back(message: dict[str, Any]) -> str | None:
@@ -171,17 +201,17 @@ def _operation(
     draft: Draft, account: str, envelope: Envelope, profile: Profile, origin: Origin, *, backfill: bool
 ) -> Operation:
     id_ = op_id(account, envelope["uid"], draft.kind, draft.target, draft.key, draft.occurrence)
-    return Operation(
-        op_id=id_,
-        account=account,
-        kind=draft.kind,
-        origin=origin,
-        event_id=envelope["event_id"],
-        profile=profile,
-        time=envelope["time"],
-        backfill=backfill,
-        payload=draft.payload,
-    )
+    return {
+        "op_id": id_,
+        "account": account,
+        "kind": draft.kind,
+        "origin": origin,
+        "event_id": envelope["event_id"],
+        "profile": profile,
+        "time": envelope["time"],
+        "backfill": backfill,
+        "payload": draft.payload,
+    }
 
 
 def _run(
@@ -207,16 +237,18 @@ def _run(
         if isinstance(answer, str):
             return [], answer
         return [_draft(rule.kind, answer[0], key, 0, answer[1], mark)], None
-    drafts, refusal = [], None
-    seen: Counter[tuple[str, str]] = Counter()
+    drafts: list[Draft] = []
+    refusal = None
+    seen: dict[tuple[str, str], int] = {}
     for event in rule.do.drafts(message, unmapped):
         metric = event.metric
         if not metric or not metric.strip():
             refusal = "the event has no name to call the metric by"
             continue
-        occurrence = seen[metric, event.key]
-        seen[metric, event.key] += 1
-        drafts.append(_draft("event", metric, event.key + key, occurrence, payload(event), mark))
+        occurrence = seen.get((metric, event.key), 0)
+        seen[metric, event.key] = occurrence + 1
+        own = f"of:{profile['id']}:{event.mark}" if mark is None and event.mark else mark
+        drafts.append(_draft("event", metric, event.key + key, occurrence, payload(event), own))
     return drafts, refusal
 
 

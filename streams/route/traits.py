@@ -117,6 +117,15 @@ def map_traits(message: Mapping[str, Any], profile: Profile, unmapped: list[str]
     return found
 
 
+def is_identifier(found: Attributes, name: str, value: Any, profile: Profile, unmapped: list[str]) -> bool:
+    """Whether the trait is an identifier, which is identity's; one that is not the person's is unmapped."""
+    target = _TARGETS.get(name)
+    if target not in ("email", "phone", "id"):
+        return False
+    _SPECIAL[target](found, name, value, profile, unmapped)
+    return True
+
+
 def _group(found: Attributes, message: Mapping[str, Any]) -> None:
     traits = part(message, "traits")
     if isinstance(traits.get("name"), str):

@@ -65,6 +65,7 @@ def test_each_line_has_its_answer_in_the_order_of_the_file(file: Path) -> None:
     assert answers[1]["reason"].startswith("invalid_json:")
     assert list(answers[0]) == [
         "line", "event_id", "outcome", "reason", "matched_rules", "profile", "requests", "unmapped",
+        "not_sent",
     ]  # fmt: skip
 
 
@@ -137,6 +138,58 @@ def test_what_a_rule_makes_only_once_is_not_made_again(file: Path) -> None:
 
     assert (first["outcome"], len(first["requests"])) == ("routed", 2)
     assert (second["outcome"], second["reason"], second["requests"]) == ("unchanged", "once", [])
+    assert (
+        second["not_sent"]
+        == [{"account": "acme", "kind": "event", "outcome": "unchanged", "reason": "once"}] * 2
+    )
+
+
+def test_people_who_turn_out_to_be_one_are_merged_at_klaviyo(file: Path) -> None:
+    lines = [
+        {"type": "identify", "messageId": "1", "userId": "u1", "traits": {"plan": "pro"}},
+        {"type": "identify", "messageId": "2", "traits": {"email": "a@b.nl"}},
+        {"type": "identify", "messageId": "3", "userId": "u1", "traits": {"email": "a@b.nl"}},
+    ]
+    _, (first, second, third) = call(file, lines)
+
+    assert [request["lane"] for request in third["requests"]] == ["profiles", "admin"]
+    merge = third["requests"][1]
+    assert (merge["method"], merge["path"]) == ("POST", "/api/profile-merge")
+    assert merge["body"]["data"]["id"] == f"$klaviyo_id:{first['profile']['id']}"
+    (loser,) = merge["body"]["data"]["relationships"]["profiles"]["data"]
+    assert loser["id"] == f"$klaviyo_id:{second['profile']['id']}"
+
+
+def test_what_a_rule_asks_for_in_vain_is_shown_beside_what_is_sent(file: Path) -> None:
+    """No list for the audience, an operation that an earlier rule makes already."""
+    file.write_text(CONFIG + '  - {when: event = "Order Completed", do: event, product_metric: null}\n')
+    _, (_, audience, order) = call(file, [IDENTIFY, track("Audience Entered"), track("Order Completed")])
+
+    (missing,) = audience["not_sent"]
+    assert (missing["outcome"], missing["kind"]) == ("dead_lettered", None)
+    assert missing["reason"].startswith("mapping:rule 3: no list")
+    assert (order["outcome"], len(order["requests"])) == ("routed", 1)
+    assert order["not_sent"] == [
+        {"account": "acme", "kind": None, "outcome": "filtered", "reason": "same_as:rule 2"}
+    ]
+
+
+ANONYMOUS = [
+    {"type": "track", "event": "Order Completed", "messageId": "1", "anonymousId": "a1"},
+    {"type": "identify", "messageId": "2", "anonymousId": "a1", "traits": {"plan": "pro"}},
+]
+
+
+def test_people_nobody_knows_are_sent_where_that_is_set_as_far_as_klaviyo_takes_them(file: Path) -> None:
+    """By an anonymous id alone Klaviyo takes events, and no attributes."""
+    _, held = call(file, ANONYMOUS)
+    assert {answer["outcome"] for answer in held} == {"held"}
+
+    file.write_text(CONFIG + "identity: {anonymous: send}\n")
+    _, (event, attributes) = call(file, ANONYMOUS)
+    who = event["requests"][0]["body"]["data"]["attributes"]["profile"]["data"]["attributes"]
+    assert who == {"anonymous_id": "a1"}
+    assert (attributes["outcome"], attributes["reason"]) == ("filtered", "anonymous")
 
 
 def test_a_run_says_the_same_again(file: Path) -> None:

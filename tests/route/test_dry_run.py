@@ -115,6 +115,7 @@ def test_an_answer_has_the_promised_fields() -> None:
         "profile",
         "requests",
         "unmapped",
+        "not_sent",
     ]
     assert list(found["profile"]) == ["id", "email", "phone", "external_id", "anonymous_ids"]
     assert found["unmapped"] == ["traits.phone"]

@@ -5,25 +5,20 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
 from streams.local.stack import Stack
 from tests.conftest import _delete_topics
-from tests.uses import secret, together
+from tests.uses import together
 from tests.whole.running import Whole, eventually
+from tests.whole.uses import Use, email, identify, track
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
 SECONDS = 15.0
 """Within these a person is at Klaviyo, on a machine that has other things to do."""
-_NUMBERS = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -40,107 +35,10 @@ def all_uses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert code == 0
 
 
-@dataclass(frozen=True)
-class Use:
-    """One use on that line."""
-
-    line: Whole
-    number: int
-    lists: dict[str, str] = field(default_factory=dict)
-
-    def post(self, *messages: dict[str, Any], source: str = "web") -> None:
-        """Send messages to the gateway as a source does, in this order."""
-        key = secret(f"{source}_write_key", self.number)
-        said = self.line.ask("gateway", "/v1/batch", {"writeKey": key, "batch": messages})
-        assert said == {"success": True}
-
-    def make_list(self, *names: str) -> None:
-        """Make lists at Klaviyo."""
-        for name in names:
-            made = self._call("POST", "/api/lists", {"type": "list", "attributes": {"name": name}})
-            self.lists[name] = made["data"]["id"]
-
-    def take_off(self, name: str) -> None:
-        """Take everybody off a list, at Klaviyo."""
-        members = [{"type": "profile", "id": row} for row in self._list(name)["profiles"]]
-        self._call("DELETE", f"/api/lists/{self.lists[name]}/relationships/profiles", members)
-
-    def _call(self, method: str, path: str, data: Any) -> Any:
-        headers = {
-            "Authorization": f"Klaviyo-API-Key {secret('acme_klaviyo_key', self.number)}",
-            "Content-Type": "application/vnd.api+json",
-            "revision": "2026-07-15",
-        }
-        body = json.dumps({"data": data}).encode()
-        with urlopen(Request(self.line.ready["klaviyo"] + path, body, headers, method=method)) as reply:
-            return json.loads(reply.read() or b"null")
-
-    def rows(self, view: str, account: str = "acme", part: str = "klaviyo") -> list[dict[str, Any]]:
-        """What a simulator shows of one of the use's accounts."""
-        rows = self.line.ask(part, f"/sim/{view}")["data"]
-        return [row for row in rows if row["account"] == f"{account}{self.number}"]
-
-    def person(self, user: str, account: str = "acme") -> dict[str, Any] | None:
-        """Their profile, if Klaviyo has one; never two."""
-        found = [row for row in self.rows("profiles", account) if row["email"] == email(user)]
-        assert len(found) <= 1
-        return found[0] if found else None
-
-    def properties(self, user: str) -> dict[str, Any]:
-        """Those of their profile."""
-        found = self.person(user)
-        return found["properties"] if found else {}
-
-    def metrics(self, account: str = "acme") -> Counter[str]:
-        """How many events of each metric."""
-        return Counter(row["metric"] for row in self.rows("events", account))
-
-    def members(self, name: str) -> set[str]:
-        """Who is on a list, by email."""
-        return set(self._list(name)["emails"])
-
-    def consent(self, user: str, channel: str = "email") -> str:
-        """What Klaviyo has of them."""
-        found = [
-            r["consent"]
-            for r in self.rows("consent")
-            if r["email"] == email(user) and r["channel"] == channel
-        ]
-        return found[0] if found else "NEVER_SUBSCRIBED"
-
-    def _list(self, name: str) -> dict[str, Any]:
-        (found,) = (row for row in self.rows("lists") if row["name"] == name)
-        return found
-
-    def settled(self) -> None:
-        """Wait until nothing is under way; nothing was lost, no use makes dead letters."""
-        assert self.line.drained()["dead_lettered"] == 0
-
-
 @pytest.fixture
 def use(request: pytest.FixtureRequest, all_uses: Whole) -> Use:
     """The use whose number the test's name has."""
     return Use(all_uses, int(request.node.name.split("_")[1]))
-
-
-def email(user: str) -> str:
-    return f"{user}@shop.io"
-
-
-def _said(kind: str, user: str, ago: float, **fields: Any) -> dict[str, Any]:
-    at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat(timespec="milliseconds")
-    return {"type": kind, "messageId": f"uses-{next(_NUMBERS)}", "userId": user, "timestamp": at, **fields}
-
-
-def identify(user: str, ago: float = 0, /, **traits: Any) -> dict[str, Any]:
-    return _said("identify", user, ago, traits={"email": email(user), **traits})
-
-
-def track(
-    user: str, event: str, ago: float = 0, /, traits: dict[str, Any] | None = None, **properties: Any
-) -> dict[str, Any]:
-    context = {"traits": {"email": email(user), **(traits or {})}}
-    return _said("track", user, ago, event=event, properties=properties, context=context)
 
 
 def test_1_an_identify_is_a_profile_within_seconds(use: Use) -> None:
@@ -321,24 +219,35 @@ def test_10_one_event_goes_to_two_accounts_by_the_rules_of_each(use: Use) -> Non
 
 def test_11_what_segment_classic_did(use: Use) -> None:
     use.make_list("News", "Override")
-    named = {"$first_name": "Ada", "shoe_size": 38}
+    named = {"$first_name": "Ada", "shoe_size": 38, "$extra": {"html": "<b>"}}
+    override = {"integrations": {"Klaviyo": {"listId": use.lists["Override"]}}}
+    unasked = {"integrations": {"Klaviyo": {"confirmOptin": False}}}
+    products = [{"product_id": 1, "sku": "s", "name": "Pulse", "price": 9, "quantity": 2}]
+    order = track("ada", "Order Completed", order_id="o1", revenue=18, total=20, products=products)
     use.post(
         identify("ada", **named),
-        identify("bob", firstName="Bob") | {"integrations": {"Klaviyo": {"listId": use.lists["Override"]}}},
-        track("ada", "Anything At All", revenue=12.5),
-        track(
-            "ada", "Order Completed", orderId="o1", revenue=18, total=20, products=[{"sku": "s", "price": 9}]
-        ),
+        identify("bob", firstName="Bob") | override,
+        identify("cyd") | unasked,
+        track("ada", "Anything At All", revenue=12.5, eventId="e1"),
+        track("ada", "Anything At All", revenue=12.5, eventId="e1"),
+        order,
+        order | {"messageId": "told again"},
     )
 
     eventually(lambda: (use.members("News"), use.members("Override")) == ({email("ada")}, {email("bob")}))
     eventually(lambda: (use.consent("ada"), use.consent("bob")) == ("SUBSCRIBED", "SUBSCRIBED"))
     use.settled()
+    assert use.consent("cyd") == "NEVER_SUBSCRIBED"
     assert use.metrics() == Counter(["Anything At All", "Placed Order", "Ordered Product"])
     ada, bob = use.person("ada"), use.person("bob")
     assert ada
     assert bob
-    assert (ada["first_name"], ada["properties"]) == ("Ada", {"shoe_size": 38})
+    assert (ada["first_name"], ada["properties"]) == ("Ada", {"shoe_size": 38, "$extra": {"html": "<b>"}})
     assert (bob["first_name"], bob["properties"]) == ("Bob", {"firstName": "Bob"})
-    values = {row["metric"]: row["properties"].get("$value") for row in use.rows("events")}
-    assert (values["Anything At All"], values["Placed Order"]) == (12.5, 18)
+    sent = {row["metric"]: row["properties"] for row in use.rows("events")}
+    assert {metric: found["$value"] for metric, found in sent.items()} == {
+        "Anything At All": 12.5, "Placed Order": 18, "Ordered Product": 9,
+    }  # fmt: skip
+    assert (sent["Placed Order"]["OrderId"], sent["Placed Order"]["Item Names"]) == ("o1", ["Pulse"])
+    assert sent["Placed Order"]["Items"][0]["Row Total"] == 9
+    assert (sent["Ordered Product"]["Name"], sent["Ordered Product"]["ProductID"]) == ("Pulse", 1)

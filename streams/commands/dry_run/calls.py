@@ -7,13 +7,14 @@ import orjson
 from streams.config import Account, Config
 from streams.config.secret import MASK
 from streams.gateway.times import epoch_ms
-from streams.klaviyo import audience, consents, erasure, limits, requests
+from streams.klaviyo import audience, consents, erasure, limits, merging, requests
 from streams.klaviyo.consents import Person
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.requests import Request
 from streams.klaviyo.revision import MEDIA_TYPE
 from streams.ledger.reasons import Outcome, Reason
 from streams.route.dry_run import Call, Fate
+from streams.segment.envelope import Profile
 
 FRESH_MS: Final = 5 * 60_000
 """Consent older than this is told as given in the past, so that Klaviyo itself refuses a stale one."""
@@ -73,8 +74,13 @@ class Calls:
 
     def _other(self, op: Operation, payload: dict[str, Any]) -> tuple[Request, tuple[str, ...]] | Fate:
         kind, profile = op["kind"], op["profile"]
+        if kind == "merge":
+            loser = payload["loser"]
+            if not (loser["email"] or loser["phone"] or loser["user_id"]):
+                return Fate(Outcome.UNCHANGED, Reason.SAME_PROFILE)  # Klaviyo has never had it by itself
+            return merging.merge(_id_of(profile), _id_of(loser)), ()
         if kind in ("list_add", "list_remove"):
-            ids = [f"$klaviyo_id:{profile['id']}"]
+            ids = [_id_of(profile)]
             return audience.change_members(payload["list"], ids, [(0,)], add=kind == "list_add"), ()
         if kind == "erase":
             who = {k: v for k, v in requests.identifiers(profile).items() if k in ("email", "phone_number")}
@@ -109,6 +115,11 @@ class Calls:
         source = payload.get("custom_source") or ""
         request = consents.subscribe([person], list_id=list_id, historical=old, custom_source=source)
         return request, ignored
+
+
+def _id_of(profile: Profile) -> str:
+    """Stands for the id that Klaviyo will have given."""
+    return f"$klaviyo_id:{profile['id']}"
 
 
 def _agreed(op: Operation, payload: dict[str, Any]) -> int:

@@ -13,7 +13,7 @@ from streams.commands.dry_run.difference import MISSING, Difference, differences
 from streams.config.problems import Problem, nearest
 from streams.config.source_text import SourceText, parse
 
-ANSWERED = ("outcome", "reason", "matched_rules", "profile", "requests", "unmapped", "event_id")
+ANSWERED = ("outcome", "reason", "matched_rules", "profile", "requests", "unmapped", "not_sent", "event_id")
 _KEYS = ("name", "now", "source", "messages", "expect")
 
 

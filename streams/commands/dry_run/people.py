@@ -44,6 +44,7 @@ class People:
         space = self._spaces.setdefault(envelope["space"], _Space())
         seen = shown(envelope, self._policy)
         person = resolve(envelope, seen, number, space.view, self._policy)
+        merged = tuple(space.view.take_merged())
         if person is None and seen.anonymous_id is not None and self._anonymous == "send":
             at = min(envelope["time"], envelope["accepted_at"])
             person = create_anonymous(seen.anonymous_id, number, at, envelope["event_id"], space.view)
@@ -54,7 +55,7 @@ class People:
         pointed = seen.anonymous_id and space.view.pointer(seen.anonymous_id).person == person.id
         waiting = space.held.pop(seen.anonymous_id or "", []) if pointed else []
         ages = ((held, envelope["accepted_at"] - at) for held, at in waiting)
-        return Person(profile, tuple((held, age > self._late_ms) for held, age in ages))
+        return Person(profile, tuple((held, age > self._late_ms) for held, age in ages), merged)
 
     def _unknown(self, envelope: Envelope, seen: Shown, number: int, space: _Space) -> Fate:
         if seen.anonymous_id is None:

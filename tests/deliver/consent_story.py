@@ -109,6 +109,8 @@ class Story:
     there: dict[tuple[int, str], int] = field(default_factory=dict)
     """The same of those said to Klaviyo, by its profile: one merged into another takes them along."""
     merged: bool = False
+    forgetful: bool = False
+    """Somebody deletes profiles at Klaviyo: what was said there is known only if we were told."""
     calls: int = 0
 
     def person(self, who: int) -> int:
@@ -125,8 +127,8 @@ class Story:
         who = f"p{word.who}"
         op = {
             "kind": kind, "time": word.time, "payload": orjson.dumps(payload), "op_id": f"op{len(self.ops)}",
-            "event_id": "", "account": "a", "origin": {"accepted_at": self.now, "replay": None},
-            "profile": profile(word.who, who),
+            "event_id": "", "account": "a", "profile": profile(word.who, who),
+            "origin": {"accepted_at": max(self.now, word.time), "replay": None},
         }  # fmt: skip
         if kind == "observed" and not self.merges and self.chance.random() < 0.3:
             op["profile"]["id"] = stranger(email(word.who), None)
@@ -136,6 +138,7 @@ class Story:
 
     def deliver(self, op: dict[str, Any], topic: str) -> None:
         """Append it (again)."""
+        self.now = max(self.now, op["time"])
         log = self.topics[topic]
         log.append(Record(len(log), None, b"%d" % self.ops.index(op)))
 
@@ -167,8 +170,12 @@ class Story:
         self.merged = True
         into = cast("Any", profile(0, "p0"))
         self.store.update(notices.merged("p0", "p1", into, self.now, self.store.get))
-        self.klaviyo.people.pop(1, None)
-        self.there = {(who, part): time for (who, part), time in self.there.items() if who == 0}
+        self.forget(1)
+
+    def forget(self, who: int) -> None:
+        """The profile is deleted at Klaviyo."""
+        self.klaviyo.people.pop(who, None)
+        self.there = {(each, part): time for (each, part), time in self.there.items() if each != who}
 
     def done(self) -> bool:
         """Whether every record has been seen to."""
@@ -384,6 +391,8 @@ def live(story: Story, steps: int, clicks: list[Word], then: list[Word]) -> None
             busy = life.lane.busy("p0") or life.lane.busy("p1")
             if story.merges and not story.merged and not busy and story.chance.random() < 0.2:
                 story.merge()
+            if story.forgetful and not life.lane.busy("p0") and story.chance.random() < 0.1:
+                story.forget(0)
             life.step()
             if life.open:
                 if story.chance.random() < 0.9:
@@ -407,18 +416,19 @@ def tell(seed: int) -> dict[str, str]:
         Op id → how it ended.
     """
     chance = Random(seed)
-    story = Story(chance, merges=chance.random() < 0.2)
+    story = Story(chance, merges=chance.random() < 0.2, forgetful=chance.random() < 0.2)
     people = 2 if story.merges or chance.random() < 0.3 else 1
     tells = chance.random() < 0.7
     said: list[Word] = []
     waiting: list[tuple[dict[str, Any], str]] = []
     clicks: list[Word] = []
+    ago = chance.choice(((-8, 2), (2, 12), (2, 290), (2, 900)))
+    within = chance.choice((1, 1000))
     for _ in range(chance.randint(1, 7)):
-        kind, who = chance.choice(KINDS), chance.randrange(people)
-        at = START - chance.choice((chance.randint(2, 290), chance.randint(2, 900))) * 1000
-        word = Word(kind, who, chance.choice(CHANNELS), at + chance.randrange(1000))
+        at = START - chance.randint(*ago) * 1000 + chance.randrange(within)
+        word = Word(chance.choice(KINDS), chance.randrange(people), chance.choice(CHANNELS), at)
         said.append(word)
-        if kind in ("click", "spam"):
+        if word.kind in ("click", "spam"):
             clicks.append(word)
             continue
         op = story.say(word)
@@ -456,7 +466,7 @@ def _in_the_end(story: Story, said: list[Word]) -> None:
         for part in (EMAIL,) if "suppress" in kind else word.parts:
             key = kind, word.who, part
             newest[key] = max(newest.get(key, -1), word.time)
-    if story.merged:
+    if story.merged or story.forgetful:
         return
     for _, who, part in list(newest):
         yes = newest.get(("subscribe", who, part), -1)

@@ -57,6 +57,9 @@ def command(parts: Parts, folder: Path, *, broker: int, controller: int, cluster
     java = [
         parts.java,
         "-Xmx768m",
+        # it lives for minutes on a few cores: compiling for hours to come would cost twice what a batch does
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
         "-Djava.net.preferIPv4Stack=true",
         f"-Dlog4j2.configurationFile={_LOGGING}",
         f"-XX:ErrorFile={folder}/kafka-crash.log",
@@ -64,7 +67,7 @@ def command(parts: Parts, folder: Path, *, broker: int, controller: int, cluster
         f"{parts.kafka}/*",
     ]
     if not (logs / "meta.properties").exists():
-        _format([java[0], "-XX:TieredStopAtLevel=1", *java[1:]], settings, cluster_id)
+        _format(java, settings, cluster_id)
     return [*java, "kafka.Kafka", str(settings)]
 
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streams.deliver import lookups, membership, naming, notices
+from streams.deliver import audiences, lookups, membership, naming, notices
 from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
 from streams.deliver.membership import Ready, Step
 from streams.deliver.naming import Naming
 from streams.deliver.profiles import klaviyo_id_key
 from streams.deliver.row import Group, Row, Settled
-from streams.klaviyo import audience, limits, requests
+from streams.klaviyo import audience, requests
 from streams.klaviyo.budgets import (
     LIST_ADD,
     LIST_CREATE,
@@ -60,9 +60,9 @@ class Lists:
         ref = payload.get("list")
         if not isinstance(ref, str) or not ref.strip():
             return NotSent(Reason.REJECTED, f"not sent: no list, found {str(ref)[:200]!r}")
-        found = limits.profile(requests.identifiers(op["profile"]), {})
-        if isinstance(found, limits.Refused):
-            return NotSent(Reason.REJECTED, f"not sent: {found.detail}")
+        found = audiences.identified(op)
+        if isinstance(found, NotSent):
+            return found
         by = next((name, found.who[name]) for name in _LOOKED_UP_BY if name in found.who)
         return Prepared(
             Ready(ref.strip(), op["kind"] == "list_add", found.who, by), len(op["payload"]), found.ignored
@@ -74,7 +74,7 @@ class Lists:
 
     def sort(self, rows: Sequence[Row], read: Read, now_ms: int) -> Sorted:
         """Of each profile the operations of one list: what is superseded ends first, then the newest goes."""
-        parts: dict[tuple[str, ...], list[Row]] = {}
+        going: list[Row] = []
         later: list[Row] = []
         held: list[Row] = []
         held_s = HOLD_S
@@ -93,10 +93,9 @@ class Lists:
             if chosen[0].ready.step == "held":
                 held += chosen
                 held_s = max(held_s, self.naming.wait_s(newest.ready.list, now_ms))
-                continue
-            for row in chosen:
-                parts.setdefault(membership.part(row), []).append(row)
-        return Sorted([part for rows in parts.values() for part in membership.cut(rows)], later, held, held_s)
+            else:
+                going += chosen
+        return Sorted(audiences.parts(going, membership.part, membership.cut), later, held, held_s)
 
     def _next(self, row: Row, turn: int, read: Read, now_ms: int) -> None:
         """What the row needs next."""
@@ -129,9 +128,8 @@ class Lists:
         return own is not None and own[0] == row.ready.add
 
     def _guarded(self, ready: Ready, now_ms: int) -> Step:
-        match self.guard.verdict(ready.list_id, now_ms):
+        match audiences.leave(self.guard, ready.list_id, now_ms):
             case "go":
-                self.guard.leaves(ready.list_id, now_ms)
                 ready.counted = True
                 return "change"
             case "size":
@@ -189,12 +187,10 @@ class Lists:
         if ready.step in ("name", "id", "create"):
             return self._about_list(group, data, now_ms)
         if ready.step == "size":
-            for _, attributes in audience.resources(data):
-                self.guard.sized(ready.list_id, int(attributes.get("profile_count") or 0), now_ms)
+            audiences.sized(self.guard, ready.list_id, data, now_ms)
             return Learned()
         found = {
-            audience.same(ready.by[0], attributes.get(ready.by[0])): klaviyo_id
-            for klaviyo_id, attributes in audience.resources(data)
+            who: klaviyo_id for who, (klaviyo_id, _) in audiences.by_identifier(ready.by[0], data).items()
         }
         if ready.step == "import":
             found = {audience.same(*ready.by): klaviyo_id for klaviyo_id, _ in audience.resources(data)}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -180,3 +181,29 @@ def test_the_command_tells_what_is_wrong_by_its_exit_code(line: Line, bench: Ben
     status, said = code("--from-offset", "0-1", "--outcome", "any", "--yes")
     assert (status, json.loads(said)["sent"], json.loads(said)["stay"]) == (1, 2, 1), said
     assert sent(bench) == [1, 3]
+
+
+def test_a_person_is_shown_what_it_would_be_and_asked(line: Line, bench: Bench) -> None:
+    ours, theirs = pty.openpty()
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "streams", "replay", "--all", "--config", str(bench.file)],
+        env=os.environ | bench.env,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    try:
+        seen = b""
+        while b"Send it?" not in seen:
+            seen += os.read(ours, 1000)
+        assert sent(bench) == []
+        os.write(ours, b"y\n")
+        out, _ = asked.communicate(timeout=60)
+    finally:
+        asked.kill()
+        os.close(ours)
+        os.close(theirs)
+    assert asked.returncode == 0
+    assert b"2 would be replayed" in out
+    assert b"2 replayed by" in out
+    assert sent(bench) == [0, 1]

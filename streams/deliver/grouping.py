@@ -9,6 +9,11 @@ from streams.deliver.budget import HORIZON_S
 EVEN: Final = 23
 """Rows at which one of 150 bulk calls a minute costs as much as so many of 3,500 single calls."""
 
+SOON_S: Final = 0.05
+"""How long rows wait for a bulk call while single ones may leave."""
+FULL: Final = 1000
+"""Rows that fill a bulk call: a backlog this long has nothing to gain from single ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -36,4 +41,6 @@ def choose(waiting: int, now: float, single_at: float, bulk_at: float | None) ->
         if single_at <= now or single_at <= min(bulk_at, end):
             return Choice("single")
         return Choice("bulk") if bulk_at <= end else Choice(None, min(single_at, bulk_at))
+    if waiting < FULL and single_at <= now and bulk_at > now + SOON_S:
+        return Choice("single")
     return Choice("bulk") if bulk_at <= end else Choice(None, bulk_at)

@@ -57,6 +57,8 @@ class Account(Section):
     space: Name
     headroom: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the account's budgets left to others."""
+    new_profiles_per_day: Annotated[int, Field(ge=0)] | None = None
+    """Contacts cost money: of more new ones in a UTC day somebody is told, once; nothing is held back."""
     revision: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-07-15"])] = "2026-07-15"
 
 

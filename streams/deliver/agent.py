@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from streams.config.model import Account
 from streams.config.sections import Lists as ListSettings
-from streams.deliver import spending
+from streams.deliver import newcomers, spending
 from streams.deliver.admin import Admin
 from streams.deliver.brake import LaneBrake
 from streams.deliver.budget import SLICE_S
@@ -101,7 +101,9 @@ class Deliver:
             tries=context.config.deliver.attempts,
             backfill_share=context.config.deliver.backfill_share,
             probe_s=context.config.deliver.probe_s,
+            new_profiles_per_day=account.new_profiles_per_day,
         )
+        desk.newcomers.restore(slot.store.scan(newcomers.PREFIX))
         desk.spending.restore(slot.store.scan(spending.PREFIX), desk.clock(), desk.now_ms())
         return desk
 

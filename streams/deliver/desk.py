@@ -6,6 +6,7 @@ from random import Random
 from time import monotonic, time
 from typing import Any
 
+from streams.deliver.newcomers import Newcomers
 from streams.deliver.occupancy import Ahead, Occupancy
 from streams.deliver.spending import Spending
 from streams.klaviyo.client import Client
@@ -35,6 +36,9 @@ class Desk:
     random: Random = field(default_factory=Random)
     occupancy: Occupancy = field(default_factory=lambda: Occupancy(monotonic))
     ahead: Ahead = field(default_factory=Ahead)
+    newcomers: Newcomers = field(default_factory=Newcomers)
+    new_profiles_per_day: int | None = None
+    """Above it somebody is told."""
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""

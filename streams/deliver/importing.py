@@ -35,6 +35,8 @@ class Element:
 
     rows: list[Row]
     folded: Folded
+    first: bool = False
+    """Nothing was known of the profile: it may be new."""
 
     @property
     def changed(self) -> bool:
@@ -57,7 +59,7 @@ def fold_rows(rows: Sequence[Row], read: Read) -> Element:
     """One profile's rows folded onto its state."""
     state = read(traits_key(rows[0].person))
     updates = [row.ready.update for row in rows]
-    return Element(list(rows), fold(orjson.loads(state) if state else {}, updates))
+    return Element(list(rows), fold(orjson.loads(state) if state else {}, updates), state is None)
 
 
 def settled(element: Element, ends: Sequence[Settled]) -> list[Settled]:
@@ -164,7 +166,8 @@ def _done(family: str, group: Group) -> Learned:
         else:
             shown = (200, failure.text)
             ends += [dead(row, Reason.REJECTED, failure.detail, shown) for row in element.rows]
-    return Learned(changes, ends)
+    unsaid = sum(element.first and failures.get(id(element)) is None for element in said)
+    return Learned(changes, ends, unsaid=unsaid)
 
 
 def _delivered(row: Row) -> Settled:

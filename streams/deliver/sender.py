@@ -131,6 +131,7 @@ class Sender:
             self._spendings(outbox, now)
             if isinstance(self._family, Guarded):
                 outbox.changes.update(self._family.guard.unsaved(self._family.name))
+            outbox.changes.update(self._desk.newcomers.unsaved(self._family.name, self._desk.now_ms()))
             began = self._desk.clock()
             await self._slot.commit(outbox)
             for call in plan.calls:

@@ -10,15 +10,20 @@ from streams.deliver.family import Asking, Family, Learned, Patient
 from streams.deliver.intake import Intake, duplicate
 from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
 from streams.deliver.lane import Lane
+from streams.deliver.newcomers import created
 from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.row import Group, Row, Settled
 from streams.engine.outbox import Outbox
-from streams.engine.telemetry import log
+from streams.engine.telemetry import counter, log
 from streams.klaviyo.replies import Accepted, RejectedWhole, Reply, Stopped, Throttled, Transient
 from streams.ledger.reasons import Outcome, Reason
 
 REFUSALS: Final = 20
 """So many rows running refused for no reason that names them: it is hardly the rows, the lane stops."""
+_NEW: Final = counter(
+    "streams_deliver_new_profiles_total",
+    "profiles new at Klaviyo: created as it says, unsaid of import jobs, which do not say",
+)
 
 
 @dataclass(slots=True)
@@ -49,6 +54,7 @@ class Settling:
 
     def _result(self, outbox: Outbox, call: Call, reply: Reply) -> None:
         group, now_ms = call.group, self.desk.now_ms()
+        self._new(created=created(call.request, reply))
         outbox.delete(intent.key(self.family.name, group.id))
         if call.request.asks and isinstance(reply.verdict, Accepted):
             if not isinstance(self.family, Asking):
@@ -87,6 +93,7 @@ class Settling:
 
     def _learn(self, outbox: Outbox, group: Group, learned: Learned) -> None:
         """A question was answered: what it was asked for goes on."""
+        self._new(unsaid=learned.unsaid)
         outbox.changes.update(learned.changes)
         over = {end.row for end in learned.ended}
         profiles = group.profiles()
@@ -102,6 +109,13 @@ class Settling:
             self.lane.put_back(chain(group))
         self.end(outbox, learned.ended)
         self.lane.free(profiles)
+
+    def _new(self, **profiles: int) -> None:
+        """Count profiles that are new at Klaviyo."""
+        for said, number in profiles.items():
+            if number:
+                _NEW.add(number, {"account": self.desk.account, "said": said})
+        self.desk.newcomers.count(self.family.name, self.desk.now_ms(), **profiles)
 
     def _again(self, outbox: Outbox, again: Again, call: Call) -> None:
         now = self.desk.clock()

@@ -29,6 +29,9 @@ _OLDEST: Final = gauge(
     "streams_deliver_import_job_age_seconds", "age of the oldest import job that Klaviyo has not ended"
 )
 _OPEN: Final = gauge("streams_deliver_import_jobs_open", "import jobs that Klaviyo has not ended")
+_TODAY: Final = gauge(
+    "streams_deliver_new_profiles_today", "profiles new at Klaviyo this UTC day, by whether it said so"
+)
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Upkeep:
         for prefix in (REDIRECTS, PAIRS):
             self._forget(outbox, prefix + shard)
         self._watch_jobs()
+        self._watch_newcomers()
 
     def _forget(self, outbox: Outbox, prefix: bytes) -> None:
         oldest = self.intake.desk.now_ms() - KEPT_MS
@@ -67,3 +71,13 @@ class Upkeep:
             if age >= LATE_MS and now - self._told.get(job, -TOLD_AGAIN_MS) >= TOLD_AGAIN_MS:
                 self._told[job] = now
                 log.error("import_job_late", account=desk.account, job=job, minutes=age // 60_000)
+
+    def _watch_newcomers(self) -> None:
+        desk = self.intake.desk
+        now, threshold = desk.now_ms(), desk.new_profiles_per_day
+        new = desk.newcomers.today(now)
+        for said, number in (("created", new.created), ("unsaid", new.unsaid)):
+            _TODAY.set(number, {"account": desk.account, "said": said})
+        if desk.newcomers.over(threshold, self.intake.family.name, now):
+            facts = {"created": new.created, "unsaid": new.unsaid, "threshold": threshold}
+            log.error("new_profiles", account=desk.account, **facts)

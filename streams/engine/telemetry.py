@@ -20,7 +20,8 @@ from streams.config import Config
 from streams.engine.exposition import exposition
 
 _ORDER = ("dedupe", "identify", "route", "deliver", "feedback", "bridge")
-_PORTS = {stage: n for n, stage in enumerate(_ORDER, start=1)}
+PORTS = {stage: n for n, stage in enumerate(_ORDER, start=1)}
+"""Stage → how far its admin port is behind the gateway's."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _reader: InMemoryMetricReader | None = None
 
@@ -173,7 +174,7 @@ async def serve_admin(
         base = config.gateway.admin_port
         host = config.gateway.host
         try:
-            await web.TCPSite(runner, host, base + _PORTS.get(stage, 0) if base else 0).start()
+            await web.TCPSite(runner, host, base + PORTS.get(stage, 0) if base else 0).start()
         except OSError:
             await web.TCPSite(runner, host, 0).start()
         bound_host, port = runner.addresses[0][:2]

@@ -130,6 +130,25 @@ def webhooks(account: Account, answer: Answer) -> Iterable[Finding]:
             yield fail("webhooks", says, mend)
 
 
+def new_profiles(account: Account, today: Mapping[str, int] | None) -> Iterable[Finding]:
+    """How many contacts came today.
+
+    Args:
+        account: the account.
+        today: "created" as Klaviyo said, "unsaid" of import jobs; None where no deliver process tells.
+    """
+    if today is None:
+        return
+    created, unsaid = today.get("created", 0), today.get("unsaid", 0)
+    says = f"{account.name}: {created} new at Klaviyo today (UTC), and of {unsaid} it does not say"
+    threshold = account.new_profiles_per_day
+    if threshold is not None and created + unsaid > threshold:
+        mend = "contacts cost money: see which source they come from; nothing is held back"
+        yield warn("new_profiles", f"{says}, more than {threshold}", mend)
+    else:
+        yield ok("new_profiles", says)
+
+
 def named(config: Config, account: str, field_name: str) -> tuple[str, ...]:
     """The constants that an account's rules give for ``list`` or ``metric``, in the order of the file."""
     found: dict[str, None] = {}

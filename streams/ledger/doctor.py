@@ -1,6 +1,7 @@
 """``streams doctor``: looks at everything the line stands on; the rules say what it means."""
 
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from streams.engine.layout import wanted
 from streams.engine.positions import Passed, positions
 from streams.engine.reading import Place, Range, Reader, place_of, quiet, translated
 from streams.engine.slots import Slots
+from streams.engine.telemetry import PORTS
 from streams.engine.topics import DAY_MS, INPUTS, full, group, inputs
 from streams.klaviyo.revision import MEDIA_TYPE
 from streams.ledger import account_rules, diagnosis
@@ -42,6 +44,7 @@ PATIENCE_S: Final = 10.0
 LOOK: Final = 200
 """Offsets to look at for the oldest record that waits: some of them hold transaction markers."""
 MOST_PAGES: Final = 20
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 Check = Callable[[], Iterable[Finding]]
 
 
@@ -183,6 +186,7 @@ def _dead_letters(config: Config) -> Iterable[Finding]:
 
 def _account(config: Config, account: Account) -> Iterator[Finding]:
     name = account.name
+    yield from account_rules.new_profiles(account, _new_profiles(config, name))
     yield from account_rules.revision(account, datetime.now(UTC).date())
     first = _ask(account, "/api/accounts")
     yield from account_rules.key(name, first)
@@ -239,17 +243,27 @@ def _get(address: str, account: Account) -> Answer:
 
 def _weak(config: Config) -> dict[str, int]:
     """What the gateway counted of weak signatures; nothing where none runs here."""
-    at = f"http://{config.gateway.host}:{config.gateway.admin_port}/metrics"
+    found = _counts(config, 0, "streams_gateway_weak_signatures_total") or []
+    return {labels["source"]: count for labels, count in found}
+
+
+def _new_profiles(config: Config, account: str) -> dict[str, int] | None:
+    """New profiles of today as deliver counted them; None where it does not run here."""
+    found = _counts(config, PORTS["deliver"], "streams_deliver_new_profiles_today")
+    mine = [(labels, count) for labels, count in found or [] if labels["account"] == account]
+    return {labels["said"]: count for labels, count in mine} or None
+
+
+def _counts(config: Config, further: int, name: str) -> list[tuple[dict[str, str], int]] | None:
+    """Labels and value of each count of that name, from the admin port so far behind the gateway's."""
+    at = f"http://{config.gateway.host}:{config.gateway.admin_port + further}/metrics"
     try:
         _, content = _fetch(at, {})
     except (OSError, HTTPException):
-        return {}
-    found = {}
-    for line in content.decode(errors="replace").splitlines():
-        if line.startswith("streams_gateway_weak_signatures_total{"):
-            label, _, count = line.partition("} ")
-            found[label.partition('source="')[2].rstrip('"')] = int(float(count))
-    return found
+        return None
+    lines = content.decode(errors="replace").splitlines()
+    found = [line.partition("{")[2].partition("} ") for line in lines if line.startswith(name + "{")]
+    return [(dict(_LABEL.findall(labels)), int(float(count))) for labels, _, count in found]
 
 
 def _fetch(address: str, headers: dict[str, str]) -> tuple[int, bytes]:

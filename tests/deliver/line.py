@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from streams.config.sections import Lists as ListSettings
+from streams.deliver import newcomers
 from streams.deliver.agent import families
 from streams.deliver.desk import Desk
 from streams.deliver.guard import Brake, NewBrake
@@ -161,6 +162,7 @@ class Line:
             codec("outcome").encode, codec("dead_letter").encode, self.pauses.get,
             tries=self.tries, probe_s=self.probe_s,
         )  # fmt: skip
+        desk.newcomers.restore(slot.store.scan(newcomers.PREFIX))
         desk.spending.restore(slot.store.scan(PREFIX), desk.clock(), desk.now_ms())
         lanes = families(self.lists, desk.occupancy, self.brake, self.timeout_s)
         senders = [Sender(desk, family, slot) for family in lanes]  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import pytest
 from streams.deliver import conflicts, jobs, notices
 from streams.deliver.importing import Import, waited
 from streams.deliver.intake import Intake
+from streams.deliver.newcomers import DAY_MS, Newcomers
 from streams.deliver.upkeep import KEPT_MS, LATE_MS, TOLD_AGAIN_MS, Upkeep
 from streams.engine import telemetry
 from streams.engine.outbox import Outbox
@@ -29,11 +30,17 @@ class Clock:
         return self.ms
 
     account = "acme"
+    new_profiles_per_day: int | None = None
+
+    def __init__(self) -> None:
+        self.newcomers = Newcomers()
 
 
 def made(store: dict[bytes, bytes]) -> tuple[Upkeep, Clock]:
     clock = Clock()
-    intake = SimpleNamespace(desk=clock, slot=FakeSlot(World(store=store)))
+    intake = SimpleNamespace(
+        desk=clock, slot=FakeSlot(World(store=store)), family=SimpleNamespace(name="events")
+    )
     return Upkeep(cast("Intake", intake)), clock
 
 
@@ -107,3 +114,34 @@ def test_a_job_is_looked_at_ever_more_seldom_and_never_forgotten() -> None:
 def test_an_old_job_of_a_former_life_is_not_asked_as_often_as_a_new_one() -> None:
     assert waited(Import(NOW - 3_600_000, looks=9), NOW).wait_s == 128.0
     assert orjson.loads(jobs.form([], [], 7))["at"] == 7
+
+
+def test_too_many_new_profiles_are_told_of_once_a_day(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "streams")
+    telemetry.collect()
+    upkeep, clock = made({})
+    clock.new_profiles_per_day = 10
+
+    def told() -> int:
+        caplog.clear()
+        upkeep.turn(Outbox())
+        return sum(record.message == "new_profiles" for record in caplog.records)
+
+    clock.newcomers.count("profiles", clock.ms, created=8, unsaid=2)
+    assert told() == 0
+    clock.newcomers.count("lists", clock.ms, created=1)
+    assert [told(), told()] == [1, 0]
+    text = telemetry.metrics_text()
+    assert 'streams_deliver_new_profiles_today{account="acme",said="created"} 9' in text
+    restarted = Newcomers()
+    state = {**clock.newcomers.unsaved("profiles", clock.ms), **clock.newcomers.unsaved("lists", clock.ms)}
+    restarted.restore({**state, **clock.newcomers.unsaved("events", clock.ms)}.items())  # type: ignore[arg-type]
+    assert restarted.today(clock.ms).most == 11
+    assert not restarted.over(10, "events", clock.ms)
+    clock.ms += DAY_MS
+    assert told() == 0
+    clock.newcomers.count("lists", clock.ms, created=11)
+    assert told() == 1
+    gone = clock.newcomers.unsaved("lists", clock.ms + 40 * DAY_MS)
+    assert set(state) < set(gone)
+    assert all(gone[key] is None for key in state)

@@ -127,6 +127,16 @@ def test_a_source_lets_somebody_in_and_weak_signatures_are_told(config: Config) 
     assert levels(account_rules.sources([closed], {})) == [Level.FAIL]
 
 
+def test_more_new_profiles_than_expected_are_told(config: Config) -> None:
+    account = config.accounts["acme"]
+    guarded = account.model_copy(update={"new_profiles_per_day": 10})
+    assert levels(account_rules.new_profiles(account, None)) == []
+    assert levels(account_rules.new_profiles(account, {"created": 99})) == [Level.OK]
+    assert levels(account_rules.new_profiles(guarded, {"created": 8, "unsaid": 2})) == [Level.OK]
+    (found,) = account_rules.new_profiles(guarded, {"created": 8, "unsaid": 3})
+    assert (found.level, "8 new at Klaviyo today" in found.says) == (Level.WARN, True)
+
+
 @pytest.mark.parametrize(
     ("days", "level"), [(91, Level.OK), (90, Level.WARN), (0, Level.WARN), (-1, Level.FAIL)]
 )

@@ -88,7 +88,7 @@ def import_command(
         typer.Option("--resume", help="Go on where the last run stopped, or with what came since it ended."),
     ] = False,
     send_all: Annotated[
-        bool, typer.Option("--send-all", help="Send rows that an earlier import sent the same, too.")
+        bool, typer.Option("--send-all", help="Send rows that did not change since the last import, too.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the messages, send nothing; exit 1 if a row is bad.")
@@ -99,9 +99,10 @@ def import_command(
 ) -> None:
     """Bring in rows: each becomes an identify whose traits are its columns, behind all live events.
 
-    A row that an import within dedupe's window sent the same is dropped there; a value that Klaviyo has is
-    not sent again. Bad rows become dead letters. Each chunk is kept whole or not at all, so an import that
-    was interrupted goes on with --resume. Empty CSV fields are left out; null clears a property.
+    Only rows that changed since they were last imported are sent (the data folder keeps what was; without it
+    all are, and what Klaviyo has ends as unchanged); with --event, a row is one event, however often it comes
+    within dedupe's window. Bad rows become dead letters. Each chunk is kept whole or not at all, so an import
+    that was interrupted goes on with --resume. Empty CSV fields are left out; null clears a property.
     """
     from streams.gateway.importer import Plan, import_rows
     from streams.gateway.rows.open import open_rows, shown
@@ -272,6 +273,6 @@ def _tell(counts: "Counts", as_json: bool) -> None:
         return
     behind = f" (behind {counts.resumed_after} of earlier runs)" if counts.resumed_after else ""
     typer.echo(
-        f"{counts.rows} rows{behind}: {counts.sent} sent, {counts.refused} dead letters; "
-        f"{counts.seconds:.1f} s, {speed} rows/s"
+        f"{counts.rows} rows{behind}: {counts.sent} sent, {counts.unchanged} unchanged, "
+        f"{counts.refused} dead letters; {counts.seconds:.1f} s, {speed} rows/s"
     )

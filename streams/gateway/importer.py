@@ -8,7 +8,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
 from typing import Final
 
 import orjson
@@ -27,8 +29,9 @@ from streams.gateway import messages
 from streams.gateway.entry import Entry, invalid
 from streams.gateway.messages import Arrival, Refusal
 from streams.gateway.records import DEAD_LETTERS, EVENTS
-from streams.gateway.rows.mapping import Shape, Unmappable, message_of
+from streams.gateway.rows.mapping import Message, Shape, Unmappable, message_of
 from streams.gateway.rows.row import Reader, Row
+from streams.gateway.rows.sent import Sent
 from streams.gateway.rows.standing import KIND, Standing, name_of
 from streams.segment import plan_files
 from streams.segment.tracking_plan import TrackingPlan
@@ -59,10 +62,11 @@ class Plan:
 
 @dataclass(slots=True)
 class Counts:
-    """This run's rows; ``resumed_after`` is how many the runs before it had done."""
+    """This run's rows; ``unchanged`` said the same last time, ``resumed_after`` is what was done before."""
 
     rows: int = 0
     sent: int = 0
+    unchanged: int = 0
     refused: int = 0
     resumed_after: int = 0
     seconds: float = 0.0
@@ -85,24 +89,26 @@ def import_rows(config: Config, reader: Reader, plan: Plan, watch: Watch) -> Cou
     client = quiet(config.kafka.client())
     with _alone(plan), closing(Transactions(client, f"{config.prefix}{plan.name}")) as transactions:
         transactions.begin()  # ends what a killed run left open, so that its progress can be read
-        standing = _standing(config, plan)
-        shape = replace(plan.shape, run=standing.run)
+        standing, stamp = _standing(config, plan)
+        shape = replace(plan.shape, run=_run(plan, standing))
         counts, began = Counts(resumed_after=standing.rows), time.monotonic()
         held = plan_files.in_force(config)
-        for chunk in _chunks(reader.rows(standing.point), plan.rate):
-            entry = _entry(config, registry)
-            arrival = _arrival(config, plan, held)
-            refused = sum(_add(entry, row, shape, arrival) is not None for row in chunk)
-            sent = len(chunk) - refused
-            standing = standing.onward(dict(chunk[-1].after), sent=sent, refused=refused)
-            transactions.write(_records(config, registry, plan, standing, entry))
-            counts.rows, counts.sent = counts.rows + len(chunk), counts.sent + sent
-            counts.refused, counts.seconds = counts.refused + refused, time.monotonic() - began
-            watch(counts, chunk[-1].done)
-            if plan.rate:
-                time.sleep(max(0.0, began + counts.rows / plan.rate - time.monotonic()))
-        ended = replace(standing, ended=True)
-        transactions.write(_records(config, registry, plan, ended, _entry(config, registry)))
+        with Sent(_file(config, plan), stamp) as last:
+            for chunk in _chunks(reader.rows(standing.point), plan.rate):
+                entry, arrival = _entry(config, registry), _arrival(config, plan, held)
+                done = _add(entry, chunk, shape, arrival, last if _by_change(plan) else None)
+                standing = standing.onward(
+                    dict(chunk[-1].after), sent=done.sent, unchanged=done.unchanged, refused=done.refused
+                )
+                transactions.write(_records(config, registry, plan, standing, entry))
+                last.keep(done.changed, standing.stamp)
+                _count(counts, done, time.monotonic() - began)
+                watch(counts, chunk[-1].done)
+                if plan.rate:
+                    time.sleep(max(0.0, began + counts.rows / plan.rate - time.monotonic()))
+            ended = replace(standing, ended=True)
+            transactions.write(_records(config, registry, plan, ended, _entry(config, registry)))
+            last.keep({}, ended.stamp)
     counts.seconds = time.monotonic() - began
     return counts
 
@@ -113,9 +119,8 @@ def preview(config: Config, reader: Reader, plan: Plan) -> Iterator[tuple[int, b
     for row in reader.rows(None):
         made = _message(row, plan.shape)
         if not isinstance(made, Refusal):
-            message, body = made
-            read = messages.read(message, body, body, arrival)
-            yield row.number, read if isinstance(read, Refusal) else body
+            read = messages.read(made.message, made.body, made.body, arrival)
+            yield row.number, read if isinstance(read, Refusal) else made.body
         else:
             yield row.number, made
 
@@ -130,25 +135,56 @@ def _alone(plan: Plan) -> Iterator[None]:
         ) from None
 
 
-def _standing(config: Config, plan: Plan) -> Standing:
-    """Where to begin. Raises Misconfigured."""
+@dataclass(slots=True)
+class _Done:
+    """A chunk's rows, and by key the digest of what was sent."""
+
+    sent: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    changed: dict[bytes, bytes] = field(default_factory=dict)
+
+
+def _count(counts: Counts, done: _Done, seconds: float) -> None:
+    counts.rows += done.sent + done.unchanged + done.refused
+    counts.sent += done.sent
+    counts.unchanged += done.unchanged
+    counts.refused += done.refused
+    counts.seconds = seconds
+
+
+def _by_change(plan: Plan) -> bool:
+    """Whether rows that say what they said last time stay here; an event is one whenever it comes."""
+    return plan.shape.event is None and not plan.send_all
+
+
+def _run(plan: Plan, standing: Standing) -> str:
+    return standing.run if plan.shape.event is None or plan.send_all else ""
+
+
+def _file(config: Config, plan: Plan) -> Path:
+    return config.data / "import" / f"{plan.name.replace('/', '-')}.db"
+
+
+def _standing(config: Config, plan: Plan) -> tuple[Standing, str]:
+    """Where to begin, and the stamp of the last chunk of whichever run. Raises Misconfigured."""
     facts = read_control(config)
     slots = Slots.of(facts.values())
     for space in plan.spaces:
         slots.space(space)
-    fresh = Standing(plan.location, plan.shape.digest, plan.spaces)
-    if plan.send_all:
-        fresh = replace(fresh, run=secrets.token_hex(4))
+    fresh = Standing(plan.location, plan.shape.digest, plan.spaces, run=secrets.token_hex(4))
     fact = facts.get((KIND, plan.name))
-    if fact is None or not plan.resume:
-        return fresh
+    if fact is None:
+        return fresh, ""
     found = Standing.of(fact)
+    if not plan.resume:
+        return fresh, found.stamp
     if (found.shape, found.spaces) != (fresh.shape, fresh.spaces):
         raise Misconfigured("the import to go on with had other columns, mappings or spaces: use the same")
     if not found.ended:
-        return found
+        return found, found.stamp
     point = None if found.point is None else {**found.point, "ended": True}
-    return replace(found, point=point, ended=False, run=fresh.run or found.run)
+    return replace(found, point=point, ended=False, run=fresh.run), found.stamp
 
 
 def _chunks(rows: Iterator[Row], rate: float | None) -> Iterator[list[Row]]:
@@ -166,23 +202,38 @@ def _chunks(rows: Iterator[Row], rate: float | None) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _message(row: Row, shape: Shape) -> tuple[object, bytes] | Refusal:
+def _message(row: Row, shape: Shape) -> Message | Refusal:
     if row.problem:
         return invalid(row.problem)
     try:
-        return message_of(row.values, shape)
+        return message_of(row.values, shape, row.number)
     except Unmappable as why:
         return invalid(str(why))
 
 
-def _add(entry: Entry, row: Row, shape: Shape, arrival: Arrival) -> Refusal | None:
-    where = f"row {row.number}"
-    made = _message(row, shape)
-    if not isinstance(made, Refusal):
-        return entry.admit(*made, arrival, where=where)
-    data = row.raw or orjson.dumps(dict(row.values), default=str, option=orjson.OPT_NON_STR_KEYS)
-    entry.refuse(made, data, arrival, where=where)
-    return made
+def _add(entry: Entry, chunk: list[Row], shape: Shape, arrival: Arrival, last: Sent | None) -> _Done:
+    """Admit a chunk's rows, without those that say what was sent ``last`` for their key."""
+    done, made = _Done(), [_message(row, shape) for row in chunk]
+    known = last.last(each.key for each in made if isinstance(each, Message)) if last else {}
+    spaces = "\0".join(arrival.spaces).encode()
+    for row, each in zip(chunk, made, strict=True):
+        where = f"row {row.number}"
+        if isinstance(each, Refusal):
+            data = row.raw or orjson.dumps(dict(row.values), default=str, option=orjson.OPT_NON_STR_KEYS)
+            entry.refuse(each, data, arrival, where=where)
+            done.refused += 1
+            continue
+        digest = blake2b(each.digest + spaces, digest_size=16).digest()
+        if last is not None and known.get(each.key) == digest:
+            done.unchanged += 1
+        elif entry.admit(each.message, each.body, arrival, where=where) is not None:
+            done.refused += 1
+        else:
+            done.sent += 1
+            known[each.key] = digest
+            if shape.event is None:
+                done.changed[each.key] = digest
+    return done
 
 
 def _arrival(config: Config, plan: Plan, held: TrackingPlan | None) -> Arrival:

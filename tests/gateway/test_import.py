@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,16 +79,47 @@ def test_rows_become_identifies_behind_live_events(imports: Imports) -> None:
     assert imports.bench.read("segment.events") == []
 
 
-def test_the_same_row_is_the_same_message_again_and_a_changed_one_is_not(imports: Imports) -> None:
+def test_only_rows_that_changed_are_sent_also_back_to_what_they_were(imports: Imports) -> None:
+    def uids(*words: str) -> tuple[int, int, int]:
+        counts = imports.counts(*words)
+        return counts["sent"], counts["unchanged"], len({event["uid"] for event in imports.events()})
+
     imports.write(range(5))
-    imports.counts()
-    imports.counts()
-    assert len({event["uid"] for event in imports.events()}) == 5
+    assert uids() == (5, 0, 5)
+    assert uids() == (0, 5, 5)
     imports.write(range(5), plan="free")
-    imports.counts()
-    assert len({event["uid"] for event in imports.events()}) == 10
-    imports.counts("--send-all")
-    assert len({event["uid"] for event in imports.events()}) == 15
+    assert uids() == (5, 0, 10)
+    imports.write(range(5))
+    assert uids() == (5, 0, 15)
+    assert uids("--send-all") == (5, 0, 20)
+    assert uids() == (0, 5, 20)
+    shutil.rmtree(imports.bench.config.data / "import")
+    assert uids() == (5, 0, 25)
+
+
+def test_within_one_file_a_row_may_go_back_too(imports: Imports) -> None:
+    rows = "".join(f"u1,u1@x.io,{plan}\n" for plan in ("pro", "free", "pro", "pro"))
+    imports.file.write_text("user_id,email,plan\n" + rows)
+    counts = imports.counts()
+    assert (counts["sent"], counts["unchanged"]) == (3, 1)
+    assert len({event["uid"] for event in imports.events()}) == 3
+
+
+def test_what_another_machine_imported_since_is_not_taken_for_unchanged(imports: Imports) -> None:
+    """Each has a data folder of its own: pro here, free there, pro here."""
+    here, there = "", str(imports.bench.folder / "there")
+    for folder, plan in ((here, "pro"), (there, "free"), (here, "pro")):
+        imports.bench.env["STREAMS_DATA"] = folder or str(imports.bench.config.data)
+        imports.write(range(2), plan=plan)
+        assert imports.counts()["sent"] == 2
+    assert len({event["uid"] for event in imports.events()}) == 6
+
+
+def test_an_event_is_one_however_often_its_row_comes(imports: Imports) -> None:
+    imports.write(range(3))
+    for _ in range(2):
+        assert imports.counts("--event", "Seen")["sent"] == 3
+    assert len({event["uid"] for event in imports.events()}) == 3
 
 
 def test_a_bad_row_is_a_dead_letter_that_names_it(imports: Imports) -> None:
@@ -116,8 +148,23 @@ def test_killed_and_resumed_it_loses_nothing_and_writes_nothing_twice(imports: I
     events = imports.events()
     assert 0 < counts["rows"] < 30_000
     assert counts["resumed_after"] + counts["rows"] == 30_000
-    assert len(events) == 30_000
+    assert len(events) == len({event["uid"] for event in events}) == 30_000
     assert {event["user_id"] for event in events} == {f"u{n}" for n in range(30_000)}
+
+
+def test_killed_and_begun_anew_it_loses_nothing_of_what_changed(imports: Imports) -> None:
+    """Without --resume all rows are read again; which were sent before the kill may not be known."""
+    imports.write(range(20_000), plan="pro")
+    imports.counts()
+    imports.write(range(20_000), plan="free")
+    child = imports.start()
+    eventually(lambda: len(imports.bench.read(BACKFILL)) >= 24_000)
+    child.kill()
+    child.communicate()
+    imports.write(range(20_000), plan="pro")
+    imports.counts()
+    newest = {event["user_id"]: json.loads(event["body"])["traits"]["plan"] for event in imports.events()}
+    assert newest == {f"u{n}": "pro" for n in range(20_000)}
 
 
 def test_resumed_after_its_end_it_brings_what_came_since(imports: Imports) -> None:

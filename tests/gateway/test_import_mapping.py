@@ -16,13 +16,13 @@ def mapped(values: dict[str, Any], *maps: str, **more: Any) -> dict[str, Any]:
     shape = Shape(
         **{"name": "web", "user_id": "user_id", "email": "email"} | more, maps=dict(map(target, maps))
     )
-    message, _ = message_of(values, shape)
+    message = message_of(values, shape).message
     assert message.pop("messageId").startswith("import-")
     return message
 
 
 def message_id(values: dict[str, Any], shape: Shape = IDENTIFY) -> str:
-    return str(message_of(values, shape)[0]["messageId"])
+    return str(message_of(values, shape).message["messageId"])
 
 
 def test_columns_become_traits() -> None:
@@ -110,6 +110,15 @@ def test_the_id_is_the_contents_whatever_the_order_of_columns() -> None:
         message_id(row, Shape("web", "user_id", "email", run="2")),
     ]
     assert len({message_id(row), *others}) == 6
+
+
+def test_what_an_identify_says_again_later_is_another_message_and_an_event_never_is() -> None:
+    row = {"user_id": "u1", "email": "a@x.io", "plan": "pro"}
+    event = Shape("web", "user_id", "email", event="Seen")
+    first, later = (message_of(row, IDENTIFY, number) for number in (1, 7))
+    assert first.message["messageId"] != later.message["messageId"]
+    assert (first.key, first.digest) == (later.key, later.digest)
+    assert message_of(row, event, 1) == message_of(row, event, 7)
 
 
 @pytest.mark.parametrize("text", ["plan", "=plan", "plan=a..b", "plan=plan:date"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -34,7 +34,7 @@ class Shape:
     """How rows become messages.
 
     ``name`` is the source's; ``user_id``, ``email`` and ``time`` are columns; ``event`` makes tracks;
-    ``run`` is a part of each message id where all rows are to be sent, whether they changed or not.
+    ``run`` is a part of each message id where a row that did not change is to be another message.
     """
 
     name: str
@@ -58,11 +58,20 @@ class Shape:
         return blake2b(meant, digest_size=8).hexdigest()
 
 
-def message_of(values: Mapping[str, Any], shape: Shape, number: int = 0) -> tuple[dict[str, Any], bytes]:
-    """The row's message and its bytes.
+class Message(NamedTuple):
+    """A row's message: parsed, its bytes, whose it is, and a digest of what it says."""
 
-    Its id is a hash of source, user and content, so that a row that did not change is the same message again.
-    ``number`` is the row's, a part of nothing but errors.
+    message: dict[str, Any]
+    body: bytes
+    key: bytes
+    digest: bytes
+
+
+def message_of(values: Mapping[str, Any], shape: Shape, number: int = 0) -> Message:
+    """The row's message.
+
+    An event's id is a hash of source, user and content: the same row is the same event, whenever it comes.
+    What an identify says may be said again after something else, so its id has run and row number, too.
 
     Raises:
         Unmappable: a value can't be what it is to be; says which and why.
@@ -89,18 +98,23 @@ def message_of(values: Mapping[str, Any], shape: Shape, number: int = 0) -> tupl
             message["context"] = {"traits": {"email": email}}
     if shape.time:
         message["timestamp"] = _time(values.get(shape.time), shape.time)
-    return _identified(message, shape, str(user_id or email))
+    return _identified(message, shape, str(user_id or email), number)
 
 
-def _identified(message: dict[str, Any], shape: Shape, key: str) -> tuple[dict[str, Any], bytes]:
+def _identified(message: dict[str, Any], shape: Shape, key: str, number: int) -> Message:
     try:
         content = orjson.dumps(message, default=_plain, option=_OPTIONS)
     except TypeError as error:  # orjson's own errors are
         raise Unmappable(f"the row can't be written as JSON: {error.__cause__ or error}") from None
-    parts = (shape.name.encode(), key.encode(), shape.run.encode(), content)
+    run = shape.run if shape.event is not None else f"{shape.run}/{number}"
+    parts = (shape.name.encode(), key.encode(), run.encode(), content)
     message_id = "import-" + blake2b(b"\0".join(parts), digest_size=16).hexdigest()
     body = b'{"messageId":"%s",%s' % (message_id.encode(), content[1:])
-    return orjson.loads(body), body
+    return Message(orjson.loads(body), body, _digest(key.encode()), _digest(content))
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()
 
 
 def _put(fields: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -25,6 +25,7 @@ class Standing:
     point: dict[str, Any] | None = None
     rows: int = 0
     sent: int = 0
+    unchanged: int = 0
     refused: int = 0
     run: str = ""
     ended: bool = False
@@ -39,13 +40,19 @@ class Standing:
         kept = orjson.loads(fact.detail or "{}")
         return cls(**kept | {"spaces": tuple(kept["spaces"])})
 
-    def onward(self, point: dict[str, Any] | None, *, sent: int, refused: int) -> Self:
+    @property
+    def stamp(self) -> str:
+        """Another one after every chunk."""
+        return f"{self.run}/{self.rows}"
+
+    def onward(self, point: dict[str, Any] | None, *, sent: int, unchanged: int, refused: int) -> Self:
         """After one more chunk."""
         return replace(
             self,
             point=point,
-            rows=self.rows + sent + refused,
+            rows=self.rows + sent + unchanged + refused,
             sent=self.sent + sent,
+            unchanged=self.unchanged + unchanged,
             refused=self.refused + refused,
         )
 

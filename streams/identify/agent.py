@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import islice
+from time import time
 from typing import Any, ClassVar, Final, cast
 
 from streams.engine import topics
@@ -98,16 +99,16 @@ class Identify:
                 person = self._unknown(identity, seen, record, view, outbox)
             if person is not None:
                 self._release(identity, seen, person, view, slot, outbox)
-                merged, late = view.take_merged(), self._late(batch, record, identity, slot.clock)
+                merged, late = view.take_merged(), self._late(batch, record, identity)
                 self._forward(outbox, batch.onward(FORWARD), record.value, person, late=late, merged=merged)
         outbox.changes.update(view.changes())
         return events[-1][1]["accepted_at"] if events else None
 
-    def _late(self, batch: Batch, record: Record, event: Identity, clock: int) -> bool:
+    def _late(self, batch: Batch, record: Record, event: Identity) -> bool:
         """Whether a replay or redrive brings it so late that no flow should fire."""
         return (
-            batch.topic.endswith(topics.BACKFILL)
-            and clock - event["accepted_at"] > self._late_ms
+            batch.backfill
+            and time() * 1000 - event["accepted_at"] > self._late_ms
             and self._origin(record.value)["replay"] is not None
         )
 

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 PEOPLE = 10
 VIEWS = 2_000
 NARROW = PIPELINE.replace("""'type = "track"'""", """'event = "Order Completed"'""")
+LATE = "identity: {late_hours: 0}\n"
+"""So that whatever a replay brings is too old to start a flow."""
 
 
 def replay(line: Whole, *words: str) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def identified(n: int) -> Message:
 
 
 def test_a_mended_rule_delivers_what_it_missed_behind_what_is_live_and_nothing_twice(start: Start) -> None:
-    line = start(NARROW)
+    line = start(NARROW + LATE)
     line.send(identified(n) for n in range(PEOPLE))
     line.send(
         message("track", n, userId=f"person{n % PEOPLE}", event="Order Completed", properties={})
@@ -50,7 +52,7 @@ def test_a_mended_rule_delivers_what_it_missed_behind_what_is_live_and_nothing_t
     narrow = replay(line, "--since", "1h", "--dry-run")
     assert narrow["would"] == {"filtered:no_rule": VIEWS}
 
-    line.file.write_text(PIPELINE)
+    line.file.write_text(PIPELINE + LATE)
     line.kill("route")
     dry = replay(line, "--since", "1h", "--outcome", "filtered:no_rule", "--dry-run")
     assert (dry["events"], dry["would"]) == ({"track Product Viewed": VIEWS}, {"acme/events": VIEWS})
@@ -65,6 +67,10 @@ def test_a_mended_rule_delivers_what_it_missed_behind_what_is_live_and_nothing_t
     assert (report["delivered"], report["filtered"]) == (2 * PEOPLE + VIEWS + 1, 0)
     metrics = Counter(event["metric"] for event in line.events())
     assert metrics == {"Placed Order": PEOPLE, "Viewed Product": VIEWS, "Live": 1}
+
+    late = {op["backfill"] for op in line.decoded("klaviyo.events.backfill", "operation")}
+    live = {op["backfill"] for op in line.decoded("klaviyo.events", "operation")}
+    assert (late, live) == ({True}, {False})
 
     # all of it once more: each delivery is known, and counts as what it was
     found = replay(line, "--all", "--outcome", "any", "--yes")

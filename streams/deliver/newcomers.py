@@ -58,7 +58,7 @@ class Newcomers:
             new.unsaid += unsaid
             self._unsaved.add(at)
 
-    def today(self, now_ms: int) -> New:
+    def of_day(self, now_ms: int) -> New:
         """All lanes' of the UTC day."""
         found = New()
         for at, new in self._days.items():
@@ -73,7 +73,7 @@ class Newcomers:
         ``lane`` is the one that writes it down.
         """
         at = (now_ms // DAY_MS, f"{lane}/{_TOLD}")
-        if threshold is None or at in self._days or self.today(now_ms).most <= threshold:
+        if threshold is None or at in self._days or self.of_day(now_ms).most <= threshold:
             return False
         self._days[at] = New()
         self._unsaved.add(at)

@@ -75,7 +75,7 @@ class Upkeep:
     def _watch_newcomers(self) -> None:
         desk = self.intake.desk
         now, threshold = desk.now_ms(), desk.new_profiles_per_day
-        new = desk.newcomers.today(now)
+        new = desk.newcomers.of_day(now)
         for said, number in (("created", new.created), ("unsaid", new.unsaid)):
             _TODAY.set(number, {"account": desk.account, "said": said})
         if desk.newcomers.over(threshold, self.intake.family.name, now):

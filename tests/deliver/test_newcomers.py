@@ -10,7 +10,7 @@ from tests.deliver.test_lists import change, make_list, make_profiles
 def counted(line: Line) -> tuple[int, int]:
     found = Newcomers()
     found.restore((key, value) for key, value in line.world.store.items() if key.startswith(b"n/"))
-    new = found.today(operation(1)["time"])
+    new = found.of_day(operation(1)["time"])
     return new.created, new.unsaid
 
 

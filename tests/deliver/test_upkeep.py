@@ -136,7 +136,7 @@ def test_too_many_new_profiles_are_told_of_once_a_day(caplog: pytest.LogCaptureF
     restarted = Newcomers()
     state = {**clock.newcomers.unsaved("profiles", clock.ms), **clock.newcomers.unsaved("lists", clock.ms)}
     restarted.restore({**state, **clock.newcomers.unsaved("events", clock.ms)}.items())  # type: ignore[arg-type]
-    assert restarted.today(clock.ms).most == 11
+    assert restarted.of_day(clock.ms).most == 11
     assert not restarted.over(10, "events", clock.ms)
     clock.ms += DAY_MS
     assert told() == 0

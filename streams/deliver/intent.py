@@ -53,7 +53,7 @@ def runs_of(rows: Iterable[Row]) -> dict[str, list[list[int]]]:
 class Doubts:
     """Rows whose call had no result when the slot was opened. Times by this process's monotonic clock."""
 
-    _rows: dict[tuple[str, int], tuple[bytes, float]] = field(default_factory=dict)
+    _rows: dict[tuple[str, int], tuple[bytes, float, int]] = field(default_factory=dict)
     _left: dict[bytes, int] = field(default_factory=dict)
     _unread: set[tuple[str, int]] = field(default_factory=set)
 
@@ -68,7 +68,7 @@ class Doubts:
             for topic, runs in intent["rows"].items():
                 for start, end in runs:
                     for offset in range(start, end):
-                        doubts._rows[(topic, offset)] = (name, now + left)
+                        doubts._rows[(topic, offset)] = (name, now + left, int(intent["at"]))
                         doubts._left[name] = doubts._left.get(name, 0) + 1
         doubts._unread = set(doubts._rows)
         return doubts
@@ -83,6 +83,11 @@ class Doubts:
         self._unread.discard((topic, offset))
         found = self._rows.get((topic, offset))
         return found[1] if found else None
+
+    def left_at(self, topic: str, offset: int) -> int:
+        """When the call left, by the wall clock, ms; 0 for a row that is not in doubt."""
+        found = self._rows.get((topic, offset))
+        return found[2] if found else 0
 
     @property
     def unread(self) -> bool:

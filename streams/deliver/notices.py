@@ -50,14 +50,17 @@ def absorbed(profile_id: str, read: Read) -> list[str]:
     return waiting[1:]
 
 
-def winner(profile_id: str, read: Read) -> Profile | None:
-    """Whom the profile was merged into, and that one in turn; None for one that was not."""
+def winner(profile_id: str, read: Read, by_ms: int | None = None) -> Profile | None:
+    """Whom the profile was merged into, and that one in turn; None for one that was not, or not ``by_ms``."""
     found: Profile | None = None
     for _ in range(_CHAIN):
         value = read(redirect_key(found["id"] if found else profile_id))
         if value is None:
             break
-        found = cast("Profile", orjson.loads(value)["into"])
+        redirect = orjson.loads(value)
+        if by_ms is not None and redirect["at"] > by_ms:
+            break
+        found = cast("Profile", redirect["into"])
     return found if found is None or found["id"] != profile_id else None
 
 

@@ -214,10 +214,14 @@ class Planner:
         return going
 
     def _redirected(self, rows: list[Row], now: float, read: Read) -> bool:
-        """Address one profile's rows to whom it was merged into; False while that one is busy here."""
-        if any(row.tried or row.into is not None for row in rows):
+        """Address one profile's rows to whom it was merged into; False while that one is busy here.
+
+        What left in a former life goes under the name that it had then.
+        """
+        if any(row.into is not None or (row.tried and not row.tried_at) for row in rows):
             return True
-        into = notices.winner(rows[0].who, read)
+        doubted = min((row.tried_at for row in rows if row.tried), default=None)
+        into = notices.winner(rows[0].who, read, doubted)
         if into is None:
             return True
         if self.lane.busy(into["id"]):

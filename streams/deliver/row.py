@@ -34,6 +34,8 @@ class Row:
     """The lane's counts of successes and failures when it first failed."""
     tried: bool = False
     """A call with it left, in this life or a former one: whom it addresses does not change any more."""
+    tried_at: int = 0
+    """When the call of a former life left that is in doubt, ms."""
     into: Profile | None = None
     """Whom its profile was merged into before the first try."""
     once: bytes = b""

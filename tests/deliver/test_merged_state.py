@@ -11,6 +11,7 @@ from streams.deliver.traits import Update, fold, joined
 from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_admin import WINNER, merge, person
 from tests.deliver.test_conflicts import update
+from tests.deliver.test_consent import consent, now, say
 from tests.deliver.test_lists import change, ends, make_list, members
 from tests.deliver.test_only_once import EVENT
 
@@ -133,3 +134,19 @@ async def test_an_update_of_the_winner_older_than_the_losers_is_not_sent() -> No
         await line.drain()
         (profile,) = (await sim.get("profiles"))["data"]
         assert profile["first_name"] == "New"
+
+
+async def test_an_unsubscribe_of_the_loser_outlives_the_merge() -> None:
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url)
+        loser = person(2, email="u1@shop.io")
+        line.put(say(1, 2, "unsubscribe", profile=loser))
+        await line.drain()
+        line.put(merge(2, WINNER, loser))
+        await line.drain()
+        line.put(
+            say(3, 1, time=now() - 60_000, profile=WINNER), say(4, 2, time=now() - 50_000, profile=loser)
+        )
+        await line.drain()
+        assert ends(line)["m3"] == ends(line)["m4"] == ("refused", "consent")
+        assert set((await consent(sim)).values()) == {"UNSUBSCRIBED"}

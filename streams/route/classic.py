@@ -13,7 +13,7 @@ from streams.route.draft import Draft, Drafts
 from streams.route.ecommerce import track
 from streams.route.formats import number, text
 from streams.route.traits import Attributes, is_identifier, map_traits
-from streams.segment.classic import Call, Settings, is_order, person, plain, tracks
+from streams.segment.classic import Call, Settings, by_name, is_order, person, plain, tracks
 from streams.segment.envelope import Profile
 from streams.segment.message import part
 
@@ -72,23 +72,27 @@ def classic(message: Mapping[str, Any], unmapped: list[str]) -> Drafts:
 def _event(call: Call, unmapped: list[str]) -> Draft:
     """``$value`` as the event's value, ``$event_id`` as its mark."""
     properties = dict(call.properties)
-    draft = Draft(call.metric, properties, mark=text(properties.pop("$event_id", None)) or None)
-    amount = properties.get("$value")
-    value: Any = MISSING if amount is None else number(amount)
-    if value is not MISSING:
-        draft.value = value
-        del properties["$value"]
-    elif amount is not None:
+    event_id = properties.pop("$event_id", None)
+    draft = Draft(call.metric, properties, mark=text(event_id) or None)
+    if draft.mark is None and event_id not in (None, ""):
+        unmapped.append("properties.$event_id")
+    amount = properties.pop("$value", None)
+    value: Any = None if amount is None else number(amount)
+    if value is MISSING:
         unmapped.append("properties.$value")
+    else:
+        draft.value = value
     return draft
 
 
 def _own_id(event: Draft, call: Call, given: Mapping[str, Any]) -> None:
     """A property ``id`` is rarely the event's: as Classic took it for that, Klaviyo kept the first only."""
-    if any(value and plain(name) == "id" for name, value in given.items()):
-        event.mark = None
-    elif event.mark is not None and "orderid" not in map(plain, given):
-        event.properties["eventId"] = call.properties["$event_id"]
+    if event.mark is not None:
+        named = by_name(given)
+        if named.get("id"):
+            event.mark = None
+        elif "orderid" not in named:
+            event.properties["eventId"] = call.properties["$event_id"]
     if "eventId" in given:
         event.properties["eventId"] = given["eventId"]
 
@@ -118,11 +122,13 @@ def _ordered(
 ) -> Iterator[Draft]:
     """Each product's event; its id is made of the order's, so without that there may be any number of it."""
     several = next((value for name, value in given.items() if plain(name) == "products"), ()) if calls else ()
-    products = (each if isinstance(each, dict) else {} for each in several if each is not None)
+    products = (each for each in several if isinstance(each, dict))
     for call, product in zip(calls, products, strict=True):
         draft = _event(call, unmapped)
         draft.key = call.properties["$event_id"]
         draft.mark = draft.key if order.mark else None
+        if draft.value is None and call.properties.get("$value") is not None:
+            draft.properties["Item Price"] = call.properties["$value"]
         if "OrderId" in order.properties:
             draft.properties["OrderId"] = order.properties["OrderId"]
         seen: set[str] = set()

@@ -45,6 +45,8 @@ _IN_ADDRESS = {
     **dict.fromkeys(("street2", "line2"), "location.address2"),
 }
 _COORDINATES = ("location.latitude", "location.longitude")
+_NUMERIC = frozenset((int, float))
+_IN_LOCATION = {target: target[9:] for target in _SPELLINGS if target.startswith("location.")}
 _NO_DIGIT = re.compile(r"[^0-9]+")
 _IP = re.compile(r"(\d{1,3}\.){3}\d{1,3}\Z|[0-9a-fA-F:]*:[0-9a-fA-F:.]+\Z")
 _TIMEZONE = re.compile(r"[A-Za-z]+(/[A-Za-z0-9_+\-]+)*\Z")
@@ -64,16 +66,19 @@ class Attributes:
 
     def set(self, target: str, value: Any) -> bool:
         """Whether the attribute could take the value; null is a value and clears."""
-        if value is not None:
-            if target not in _COORDINATES or not isinstance(value, int | float) or isinstance(value, bool):
+        if type(value) is not str and value is not None:
+            if target not in _COORDINATES or type(value) not in _NUMERIC:
                 value = text(value)
-            if value is MISSING or ((check := _CHECKED.get(target)) and not check.match(value)):
+            if value is MISSING:
+                return False
+        if value is not None and (check := _CHECKED.get(target)):
+            if not check.match(value):
                 return False
             if target == "locale":
                 value = value.replace("_", "-")
-        group = self.top
-        if target.startswith("location."):
-            group, target = self.location, target[9:]
+        group, name = self.top, _IN_LOCATION.get(target)
+        if name is not None:
+            group, target = self.location, name
         if target in group:
             return bool(group[target] == value)
         group[target] = value

@@ -158,11 +158,7 @@ def _order(message: Mapping[str, Any], settings: Settings) -> list[Call]:
     given = part(message, "properties")
     named = by_name(given)
     several = named.get("products")
-    products = (
-        [each if isinstance(each, dict) else {} for each in several or () if each is not None]
-        if (isinstance(several, list))
-        else []
-    )
+    products = [each for each in several if isinstance(each, dict)] if isinstance(several, list) else []
     order_id = named.get("id") or named.get("orderid")
     who = _kept({"$id": _id(message, settings)})
     amount = money(named.get("revenue") or named.get("total"))

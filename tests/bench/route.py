@@ -1,8 +1,8 @@
-"""Route: one process that turns profile events into operations."""
+"""Route: mapping alone, and one process that turns profile events into operations."""
 
 from streams.engine.partition import partition_of
 from streams.engine.reading import Reader
-from tests.bench import load
+from tests.bench import load, mapping
 from tests.bench.appended import Pace, pace
 from tests.bench.place import PARTITIONS, Place, pipeline, say, stop
 from tests.bench.results import Measured, paced
@@ -12,7 +12,8 @@ EVENTS = 60_000
 
 
 def run(place: Place) -> list[Measured]:
-    """Records a second, by its outcomes: one a record."""
+    """What mapping costs; records a second, by its outcomes: one a record."""
+    mapped = mapping.run(place.turns)
     runs: list[Pace] = []
     rows: list[load.Row] = []
     for _ in range(place.turns):
@@ -22,7 +23,7 @@ def run(place: Place) -> list[Measured]:
             load.fill(line.config, line.config.prefix + "profile.events", frame, rows)
             runs.append(_once(place, line))
             say(f"route.streams: {runs[-1]}")
-    return paced("route.streams", runs)
+    return mapped + paced("route.streams", runs)
 
 
 def _once(place: Place, line: Bench) -> Pace:

@@ -83,8 +83,7 @@ class Codec:
     def encode(self, value: Mapping[str, Any]) -> bytes:
         """Framed bytes. A value that does not fit the schema is a mistake of ours and raises."""
         out = BytesIO()
-        if not out.write(self._frame):
-            raise RuntimeError(f"schema {self.name}: ask the registry first (ready)")
+        out.write(self.frame)
         schemaless_writer(out, self.schema, value)
         return out.getvalue()
 
@@ -143,7 +142,9 @@ class Codec:
 
     @property
     def frame(self) -> bytes:
-        """The five bytes before each record."""
+        """The five bytes before each record; a mistake of ours, and raised, before the registry was asked."""
+        if not self._frame:
+            raise RuntimeError(f"schema {self.name}: ask the registry first (ready)")
         return self._frame
 
     @property

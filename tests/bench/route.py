@@ -18,6 +18,7 @@ def run(place: Place) -> list[Measured]:
     rows: list[load.Row] = []
     for _ in range(place.turns):
         with place.line("route", pipeline(1)) as line:
+            line.registry.ready_sync("segment.events", "profile.events")
             rows = rows or _rows(line)
             frame = line.registry.codec("profile_event").frame
             load.fill(line.config, line.config.prefix + "profile.events", frame, rows)
@@ -38,7 +39,6 @@ def _once(place: Place, line: Bench) -> Pace:
 
 def _rows(line: Bench) -> list[load.Row]:
     """Orders of Zipf-distributed people, as identify hands them on."""
-    line.registry.ready_sync("segment.events", "profile.events")
     envelope = line.registry.codec("envelope").encode
     encode = line.registry.codec("profile_event").encode
     rows: list[load.Row] = []

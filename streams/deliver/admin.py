@@ -137,7 +137,12 @@ class Admin:
 
     def request(self, group: Group, read: Read) -> Request | None:
         """A look-up, a merge of one source, an erasure; None when Klaviyo has nothing to do."""
-        ready: Ready = group.rows[0].ready
+        row = group.rows[0]
+        ready: Ready = row.ready
+        if ready.step in ("merge", "erase") and self._busy(row):
+            # it waited for its budget, and another lane began a call: it is sorted anew behind a look-up
+            ready.step = "ask"
+            self._ask(row, read)
         match ready.step:
             case "ask" if ready.asks:
                 return audience.find_profiles(*ready.asks[0])

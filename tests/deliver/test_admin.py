@@ -3,6 +3,11 @@
 import asyncio
 from typing import Any
 
+from streams.deliver import notices
+from streams.deliver.admin import Admin
+from streams.deliver.family import Prepared
+from streams.deliver.occupancy import Occupancy
+from streams.deliver.row import Group, Row
 from tests.deliver.fake_slot import Fuse
 from tests.deliver.line import FREE, Line, Sim, make_profile, operation, simulator
 from tests.deliver.test_conflicts import merges, update
@@ -94,6 +99,30 @@ async def test_a_merge_waits_for_open_calls_of_either_side_in_any_lane() -> None
         assert merged["at"] - events[0]["at"] >= 0.7
         assert "user1" in str(events[1]["body"])
         assert len(await sim.events()) == 2
+
+
+def test_a_merge_that_waited_for_its_budget_looks_again_who_is_busy() -> None:
+    busy = {"p2"}
+    occupancy = Occupancy(lambda: 100.0)
+    occupancy.lanes["events"] = busy.__contains__
+    admin = Admin(occupancy)
+    op: Any = merge(1, WINNER, LOSER)
+    row = Row("klaviyo.admin", 0, 0, op, b"")
+    prepared = admin.prepare(op, 0)
+    assert isinstance(prepared, Prepared)
+    row.ready = prepared.ready
+    row.ready.step, row.ready.into, row.ready.sources = "merge", "A", ["B"]
+    group = Group("g", [row], bulk=False)
+    asked = admin.request(group, {}.get)
+    assert asked is not None
+    assert (asked.path, row.ready.step, occupancy.claimed("p2")) == ("/api/profiles", "ask", True)
+    busy.clear()
+    row.ready.step, row.ready.into, row.ready.sources = "merge", "A", ["B"]
+    sent = admin.request(group, {}.get)
+    assert sent is not None
+    assert sent.path == "/api/profile-merge"
+    assert notices.redirect_key("p2") in admin.intends(group, 1)
+    assert not occupancy.claimed("p2")
 
 
 async def one_kill(at: int) -> bool:

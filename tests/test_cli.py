@@ -21,7 +21,7 @@ COMMANDS = [
     "dev", "demo", "gateway", "worker", "simulate", "init", "audit", "stack up", "stack down", "stack status",
     "topics apply", "topics list", "schemas check", "schemas register", "config check", "config show",
     "config schema", "lanes list", "lanes pause", "lanes resume", "dead-letters list", "dead-letters show",
-    "dry-run", "rules test", "contracts report", "contracts learn", "contracts page",
+    "dry-run", "rules test", "rules classic", "contracts report", "contracts learn", "contracts page",
     "replay",
 ]  # fmt: skip
 LISTS = [
@@ -33,6 +33,7 @@ LISTS = [
     "audit",
     "stack status",
     "rules test",
+    "rules classic",
     "contracts report",
     "replay",
 ]

@@ -73,8 +73,12 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 def _prepared(file: Path) -> sqlite3.Connection:
     base = sqlite3.connect(file, timeout=30)
-    base.execute("PRAGMA journal_mode = WAL")
-    base.execute("PRAGMA synchronous = NORMAL")
-    base.execute("CREATE TABLE IF NOT EXISTS sent (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID")
-    base.execute("CREATE TABLE IF NOT EXISTS stamp (value TEXT)")
+    try:
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute("PRAGMA synchronous = NORMAL")
+        base.execute("CREATE TABLE IF NOT EXISTS sent (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID")
+        base.execute("CREATE TABLE IF NOT EXISTS stamp (value TEXT)")
+    except sqlite3.DatabaseError:
+        base.close()
+        raise
     return base

@@ -67,7 +67,7 @@ class Sql:
 
         First those without a cursor value, which have no place in the order: they can't be sent. Behind the
         point of an import that ended, rows of its very last cursor value come again, since more may have
-        been written with it; their ids are the same, so dedupe drops them.
+        been written with it; those that are as they were are not sent.
         """
         number = 0 if after is None else int(after["row"])
         held: Row | None = None

@@ -26,13 +26,16 @@ SHELLS = {
     "segment": {"client.py", "plan_files.py"},
     "klaviyo": {"client.py"},
     "ledger": {
-        *("audit.py", "dead_letters.py", "doctor.py", "redrive.py", "replay.py", "sole_writer.py"),
-        *("span.py", "trace.py", "writer.py"),
+        *("audit.py", "confirmed.py", "dead_letters.py", "doctor.py", "redrive.py", "replay.py"),
+        *("sole_writer.py", "span.py", "trace.py", "writer.py"),
     },
     "dedupe": {"agent.py"},
     "identify": {"agent.py"},
     "route": {"agent.py"},
-    "deliver": {"agent.py", "brake.py", "calling.py", "desk.py", "pages.py", "readback.py", "sender.py"},
+    "deliver": {
+        *("agent.py", "brake.py", "calling.py", "desk.py", "pages.py", "readback.py", "rereads.py"),
+        "sender.py",
+    },
     "feedback": {"agent.py"},
 }
 """The files of a room that do I/O, or ask for the time; all others are pure."""

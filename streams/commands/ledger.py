@@ -1,5 +1,6 @@
 """``streams audit`` and ``dead-letters``: what became of each event."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -27,20 +28,33 @@ def add_to(app: typer.Typer) -> None:
 
 def audit(
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until nothing is in flight.")] = 0,
+    confirmed: Annotated[
+        bool,
+        typer.Option(
+            "--confirmed", help="Exit 1 for an accepted event not seen at Klaviyo, too."
+        ),
+    ] = False,
     config: ConfigFile = FILE,
     as_json: Json = False,
 ) -> None:
     """Account for every accepted event; exit 1 if one is missing, 3 if that could not be told."""
     from streams.ledger import audit as room
 
-    report = room.audit(settings(config), wait)
+    file, deadline = settings(config), time.monotonic() + wait
+    report, found = room.audit(file, wait), None
+    if confirmed:
+        from streams.ledger.confirmed import receipts
+
+        found = receipts(file, max(0.0, deadline - time.monotonic()))
+        report = room.audit(file, max(0.0, deadline - time.monotonic())) if wait else report
+    document = report.document() | ({"receipts": found.document()} if found else {})
     if as_json:
-        put_json(report.document())
+        put_json(document)
     else:
         from streams.ledger.summary import summary
 
-        typer.echo(summary(report.document()))
-    if report.missing:
+        typer.echo(summary(document))
+    if report.missing or (found and found.overdue):
         raise typer.Exit(1)
 
 

@@ -156,4 +156,8 @@ class Deliver(Section):
     probe_s: Annotated[float, Field(gt=0)] = 30
     """How often a stopped lane tries one row."""
     readback_minutes: Annotated[float, Field(gt=0)] = 10
-    """When bulk events are read back after a 202."""
+    """How long after a 202 events are looked for at Klaviyo; at most three times, so long apart."""
+    readback_pages: Annotated[int, Field(ge=1)] = 20
+    """Pages of 1,000 events read for each 1,000 looked for; what lies beyond stays accepted."""
+    confirm_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the events that is looked for after a 202, and sent once more if Klaviyo lost it; 0 = none."""

@@ -19,6 +19,8 @@ from streams.deliver.lists import Lists
 from streams.deliver.naming import Naming
 from streams.deliver.occupancy import Occupancy
 from streams.deliver.profiles import Profiles
+from streams.deliver.readback import ReadBack
+from streams.deliver.readback import Settings as LookSettings
 from streams.deliver.sender import LEAVE_S, Sender
 from streams.deliver.spending import Spending
 from streams.engine import topics
@@ -30,12 +32,16 @@ from streams.klaviyo.client import Client
 
 
 def families(
-    lists: ListSettings, occupancy: Occupancy, brake: NewBrake = lambda _: Brake(), timeout_s: float = 10.0
+    lists: ListSettings,
+    occupancy: Occupancy,
+    brake: NewBrake = lambda _: Brake(),
+    timeout_s: float = 10.0,
+    events: Events | None = None,
 ) -> tuple[Family, ...]:
     """The lanes of one account; ``brake`` gives each the means to pause itself."""
     naming = Naming(int((SLICE_S + timeout_s) * 1000))
     return (
-        Events(),
+        events or Events(),
         Profiles(),
         Lists(lists.create, Guard(lists.guard_share, brake("lists")), naming),
         Consent(guard=Guard(lists.guard_share, brake("consent"))),
@@ -115,15 +121,20 @@ class Deliver:
             brakes.append(LaneBrake(config, desk.account, lane, lambda: desk.paused(lane)))
             return brakes[-1]
 
-        lanes = families(config.lists, desk.occupancy, brake, config.deliver.timeout_s)
+        after_ms = int(config.deliver.readback_minutes * 60_000)
+        events = Events(share=config.deliver.confirm_share, after_ms=after_ms)
+        lanes = families(config.lists, desk.occupancy, brake, config.deliver.timeout_s, events)
         senders = [Sender(desk, family, slot) for family in lanes]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
         feeding = asyncio.create_task(self._feed(slot, by_topic))
-        running = [asyncio.create_task(sender.run()) for sender in senders]
+        looks = LookSettings(after_ms, config.deliver.readback_pages, self._context.registry.learn_sync)
+        looking = ReadBack(desk, slot, by_topic["klaviyo.events"], looks)
+        parts: list[Sender | ReadBack] = [looking, *senders]
+        running = [asyncio.create_task(part.run()) for part in parts]
         try:
             await asyncio.wait([feeding, *running], return_when=asyncio.FIRST_COMPLETED)
-            for sender in senders:
-                sender.stop()
+            for part in parts:
+                part.stop()
             if feeding.done() and feeding.exception() is None:
                 await asyncio.wait(running, timeout=LEAVE_S)
         finally:

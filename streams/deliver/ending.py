@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from streams.deliver import records
+from streams.deliver import receipts, records
 from streams.deliver.intake import Intake, sent_key
 from streams.deliver.row import Settled
 from streams.engine.outbox import Outbox
@@ -32,6 +32,10 @@ def write(outbox: Outbox, ends: Iterable[Settled], intake: Intake) -> None:
         accepted_at = row.op["origin"]["accepted_at"]
         intake.accepted_at[row.topic] = max(accepted_at, intake.accepted_at.get(row.topic, 0))
         uncover(outbox, intake, row.topic, row.offset)
+        if row.again:
+            outbox.delete(receipts.lost_key(row.topic, row.offset))
+            if end.outcome == Outcome.DEAD_LETTERED:
+                outbox.delete(sent_key(row.op["op_id"]))  # a redrive must not meet it as sent
 
 
 def uncover(outbox: Outbox, intake: Intake, topic: str, offset: int) -> None:

@@ -1,22 +1,29 @@
-"""Events: single or bulk by backlog, each with its op id as ``unique_id``, identifiers only."""
+"""Events: single or bulk by backlog, each with its op id as ``unique_id``, identifiers only.
+
+What is accepted gets a receipt, by which it is looked for later: a 202 says no more than "taken".
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streams.deliver import receipts
 from streams.deliver.family import NotSent, Prepared, Read, payload_of
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import limits, requests
 from streams.klaviyo.budgets import EVENT_BULK, EVENT_SINGLE
 from streams.klaviyo.operation import Operation
+from streams.klaviyo.receipts import selected
 from streams.klaviyo.replies import Reply
 from streams.klaviyo.requests import Request
-from streams.ledger.reasons import Reason
+from streams.ledger.reasons import Outcome, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The events family."""
+    """The events family. ``share`` of the events is looked for, first so long after they were accepted."""
 
+    share: float = 0.0
+    after_ms: int = 600_000
     name: str = "events"
     single: str = EVENT_SINGLE
     bulk: str | None = EVENT_BULK
@@ -43,6 +50,9 @@ class Events:
         rows = [row.ready for row in group.rows]
         return requests.bulk_events(rows) if group.bulk else requests.single_event(rows[0])
 
+    def _looks_for(self, row: Row) -> bool:
+        return row.again or selected(row.op["op_id"], self.share)
+
     def cut(self, rows: Sequence[Row]) -> list[list[Row]]:
         """Events go as they are taken."""
         return [list(rows)]
@@ -53,5 +63,10 @@ class Events:
         reply: Reply | None,
         settled: Sequence[Settled],
     ) -> tuple[list[Settled], dict[bytes, bytes]]:
-        """A 202 has no body: nothing more to learn."""
-        return list(settled), {}
+        """A 202 has no body: a receipt says what to look for."""
+        taken = [end.row for end in settled if end.outcome == Outcome.DELIVERED and self._looks_for(end.row)]
+        if not taken:
+            return list(settled), {}
+        looks = receipts.LOOKS if taken[0].again else 0
+        due = group.at_ms + self.after_ms
+        return list(settled), dict([receipts.write(taken, group.id, looks, group.at_ms, due)])

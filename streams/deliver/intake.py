@@ -145,6 +145,17 @@ class Intake:
         for row, sent in zip(rows, known, strict=True):
             self._row(row, sent is not None)
 
+    def again(self, row: Row) -> None:
+        """Take in once more what was accepted and is not to be found at Klaviyo."""
+        row.again, row.tried, row.backfill = True, True, True
+        prepared = self.family.prepare(row.op, self.desk.now_ms())
+        if isinstance(prepared, NotSent):
+            self.ended.append(dead(row, prepared.reason, prepared.detail))
+            return
+        self._held_by_another(row)  # the mark is its own; a dead letter frees it
+        row.ready, row.size, row.ignored = prepared.ready, prepared.size, prepared.ignored
+        self.lane.add(row)
+
     def flow(self) -> None:
         """Read a topic no further while too much of it waits."""
         for topic, position in self.positions.items():

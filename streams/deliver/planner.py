@@ -161,8 +161,7 @@ class Planner:
             return groups
         if how == "bulk":
             rows = self.lane.take(BULK_ROWS, size, BULK_ROWS, backfill_first=backfill_first)
-            rows = self._admitted(rows, now, plan, read)
-            return [Group(self.new_id(), rows, bulk=len(rows) > 1)] if rows else []
+            return self._bulk(self._admitted(rows, now, plan, read))
         each = self.family.each
         rows = self.lane.take(each, BULK_BYTES, each, profiles=1, backfill_first=backfill_first)
         return self._one_behind_the_other(self._admitted(rows, now, plan, read))
@@ -174,6 +173,18 @@ class Planner:
         kept, later = notices.within(rows, PROFILE_BYTES)
         self.lane.put_back(later)
         return [Group(self.new_id(), kept, bulk=True)]
+
+    def _bulk(self, rows: list[Row]) -> list[Group]:
+        """One bulk call; a profile of which something goes once more goes by itself, in order."""
+        alone = {row.who for row in rows if row.again}
+        many = [row for row in rows if row.who not in alone]
+        groups = [Group(self.new_id(), many, bulk=len(many) > 1)] if many else []
+        for own in notices.by_profile([row for row in rows if row.who in alone]):
+            head: Group | None = None
+            for row in reversed(own):
+                head = Group(self.new_id(), [row], bulk=False, after=head)
+            groups += [head] if head is not None else []
+        return groups
 
     def _one_behind_the_other(self, rows: list[Row]) -> list[Group]:
         head: Group | None = None

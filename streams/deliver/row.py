@@ -40,6 +40,8 @@ class Row:
     """Whom its profile was merged into before the first try."""
     once: bytes = b""
     """Where the mark stands that it holds."""
+    again: bool = False
+    """Accepted before and not to be found at Klaviyo: it goes once more, alone."""
 
     @property
     def who(self) -> str:

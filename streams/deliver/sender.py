@@ -9,12 +9,14 @@ from uuid import uuid4
 
 from streams.deliver import ending, guard, intent
 from streams.deliver.budget import SLICE_S
+from streams.deliver.calling import Right, within
 from streams.deliver.desk import Desk
 from streams.deliver.family import Asking, Family, Guarded, Intending
 from streams.deliver.intake import Intake
 from streams.deliver.judge import Standing
 from streams.deliver.lane import Lane
 from streams.deliver.planner import Call, Plan, Planner
+from streams.deliver.row import Row
 from streams.deliver.settling import Settling
 from streams.deliver.upkeep import Upkeep
 from streams.engine.inbox import Record
@@ -68,6 +70,21 @@ class Sender:
             self._wake.set()
             await asyncio.sleep(0)
         self._intake.flow()
+
+    def again(self, row: Row) -> None:
+        """Send once more what was accepted and is not to be found at Klaviyo; all other rows go first."""
+        self._intake.again(row)
+        self._wake.set()
+
+    @property
+    def rests(self) -> bool:
+        """Whether the lane is paused, stopped or about to leave."""
+        paused = self._desk.paused(self._family.name) is not None
+        return paused or self._stopping or self._settling.stopped is not None
+
+    def read(self, key: bytes) -> bytes | None:
+        """The state, with what any lane is about to write."""
+        return self._intake.read(key)
 
     def tick(self) -> None:
         """Time passed: forget what is too old."""
@@ -184,22 +201,14 @@ class Sender:
                 outbox.put(*self._desk.spending.form(name, now, self._desk.now_ms()))
 
     async def _call(self, call: Call) -> None:
-        desk = self._desk
-        await asyncio.sleep(max(0.0, call.at - desk.clock()))
         try:
-            if not call.budget.withheld(desk.clock()):
-                call.reply = await desk.client.call(call.request, call.valid_until)
+            call.reply = await within(
+                self._desk, call.request, Right(call.budget, call.number, call.at, call.valid_until)
+            )
         except Exception as fault:  # a mistake of ours: its rows stay in doubt, the process must not go on
             self._fault = fault
             self._wake.set()
             return
-        now = desk.clock()
-        if call.reply is None:
-            call.budget.unsent(call.number)
-        else:
-            call.budget.replied(call.number, now)
-            if call.reply.window:
-                call.budget.obey(call.reply.window, now)
         task = asyncio.current_task()
         if task is not None:
             self._open.pop(task, None)

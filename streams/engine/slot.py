@@ -13,6 +13,7 @@ from streams.engine import changelog
 from streams.engine.errors import StateMismatch
 from streams.engine.inbox import Batch, Inbox, Input
 from streams.engine.outbox import DEAD_LETTERS, OUTCOMES, Outbox, Position
+from streams.engine.rereading import Rereader
 from streams.engine.restore import restore
 from streams.engine.store import Memory, Store
 from streams.engine.topics import BACKFILL
@@ -114,6 +115,10 @@ class Slot:
     def resume(self, topic: str) -> None:
         """Read this input on."""
         self.inbox.resume(topic)
+
+    def rereader(self) -> Rereader:
+        """A reader of this partition's inputs by offset; whoever asks for it closes it."""
+        return Rereader(self.place.client, self.place.prefix, self.partition)
 
     async def commit(self, outbox: Outbox) -> None:
         """Write an outbox in one transaction, then locally.

@@ -66,9 +66,9 @@ class Store:
             return []
         return self._db.get(keys)  # type: ignore[return-value,arg-type] # raw mode: bytes in, bytes out
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys that begin with ``prefix`` and their values, in key order."""
-        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=prefix))
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin with ``prefix`` and their values, in key order, those before ``start`` left out."""
+        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=max(prefix, start)))
         for key, value in rows:
             if not key.startswith(prefix):
                 return

@@ -30,9 +30,12 @@ _S = Limit(3, 60)
 _M = Limit(10, 150)
 _L = Limit(75, 750, at_once=7)
 _XL = Limit(350, 3500, at_once=350)
+_READ = Limit(350, 3500, at_once=16)
 
 EVENT_SINGLE = "event/single"
 EVENT_BULK = "event/bulk"
+EVENTS_GET = "events/get"
+METRICS_GET = "metrics/get"
 PROFILE_IMPORT = "profile/import"
 PROFILE_GET = "profile/get"
 PROFILE_BULK = "profile/bulk"
@@ -54,8 +57,8 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
         EVENT_SINGLE: _XL,
         EVENT_BULK: _M,
-        "events/get": _XL,
-        "metrics/get": _M,
+        EVENTS_GET: _READ,
+        METRICS_GET: _M,
         PROFILE_IMPORT: _L,
         PROFILE_GET: _L,
         PROFILE_BULK: _M,

@@ -36,7 +36,26 @@ def summary(report: Mapping[str, Any]) -> str:
     ]
     if len(missing) > SHOWN:
         lines.append(f"… and {len(missing) - SHOWN} more: streams audit --json")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_receipts(report)])
+
+
+def _receipts(report: Mapping[str, Any]) -> list[str]:
+    """What was asked for by ``--confirmed``."""
+    found = report.get("receipts")
+    if found is None:
+        return []
+    overdue = found["overdue"]
+    sums = _counts(report["deliveries"], ("confirmed", "accepted", "unconfirmed"))
+    looks = f"{found['awaited']} events still to be looked for, {len(overdue)} not seen at Klaviyo"
+    lines = [f"deliveries: {sums}; {looks} ({found['share']:.0%} are looked for)"]
+    lines += [
+        f"not confirmed: {each['event_id']} of space {each['space']}, {each['partition']}-{each['offset']}, "
+        f"account {each['account']}, {each['reason']}"
+        for each in overdue[:SHOWN]
+    ]
+    if len(overdue) > SHOWN:
+        lines.append(f"… and {len(overdue) - SHOWN} more: streams audit --confirmed --json")
+    return lines
 
 
 def _counts(found: Mapping[str, int], names: tuple[str, ...]) -> str:

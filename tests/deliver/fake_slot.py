@@ -67,10 +67,34 @@ class FakeStore:
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self._data.get(key) for key in keys]
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         for key in sorted(self._data):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key >= start and key in self._data:
                 yield key, self._data[key]
+
+
+class FakeMessage(NamedTuple):
+    record: LogRecord
+
+    def value(self) -> bytes:
+        return self.record.value
+
+    def offset(self) -> int:
+        return self.record.offset
+
+
+class FakeRereader:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def read(self, runs: dict[str, list[list[int]]]) -> Iterator[tuple[str, FakeMessage]]:
+        for topic, wanted in runs.items():
+            for record in list(self._world.topics[topic]):
+                if any(start <= record.offset < end for start, end in wanted):
+                    yield topic, FakeMessage(record)
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass
@@ -107,6 +131,9 @@ class FakeSlot:
         self._next = {t: p if isinstance(p, int) else p["next"] for t, p in world.positions.items()}
         self._writing = asyncio.Lock()
         self._arrived = asyncio.Event()
+
+    def rereader(self) -> FakeRereader:
+        return FakeRereader(self.world)
 
     def restored_position(self, topic: str) -> Any:
         return self.world.positions.get(topic)

@@ -16,7 +16,9 @@ from streams.config.sections import Lists as ListSettings
 from streams.deliver import newcomers
 from streams.deliver.agent import families
 from streams.deliver.desk import Desk
+from streams.deliver.events import Events
 from streams.deliver.guard import Brake, NewBrake
+from streams.deliver.readback import ReadBack, Settings
 from streams.deliver.sender import Sender
 from streams.deliver.spending import PREFIX, Spending
 from streams.klaviyo.budgets import LIMITS, Limit
@@ -141,6 +143,10 @@ class Line:
     tries: int = 4
     lists: ListSettings = field(default_factory=ListSettings)
     brake: NewBrake = lambda _: Brake()
+    share: float = 0.0
+    """Of the events that are read back after a 202."""
+    after_ms: int = 200
+    pages: int = 20
     slot: FakeSlot | None = None
 
     def put(self, *operations: dict[str, Any], topic: str | None = None, gap: int = 0) -> None:
@@ -164,7 +170,8 @@ class Line:
         )  # fmt: skip
         desk.newcomers.restore(slot.store.scan(newcomers.PREFIX))
         desk.spending.restore(slot.store.scan(PREFIX), desk.clock(), desk.now_ms())
-        lanes = families(self.lists, desk.occupancy, self.brake, self.timeout_s)
+        events = Events(share=self.share, after_ms=self.after_ms)
+        lanes = families(self.lists, desk.occupancy, self.brake, self.timeout_s, events)
         senders = [Sender(desk, family, slot) for family in lanes]  # type: ignore[arg-type]
         by_topic = {topic: sender for sender in senders for topic in sender.topics}
 
@@ -172,7 +179,11 @@ class Line:
             async for batch in slot.batches():
                 await by_topic[batch.topic].feed(batch.topic, batch.records)
 
-        tasks = [asyncio.create_task(feed()), *(asyncio.create_task(s.run()) for s in senders)]
+        looks = Settings(self.after_ms, self.pages)
+        parts: list[Any] = [*senders]
+        if self.share:
+            parts.append(ReadBack(desk, slot, by_topic["klaviyo.events"], looks))  # type: ignore[arg-type]
+        tasks = [asyncio.create_task(feed()), *(asyncio.create_task(part.run()) for part in parts)]
         self.tasks = tasks
         try:
             yield slot

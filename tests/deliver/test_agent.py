@@ -21,6 +21,9 @@ class Registry:
     async def learn(self, values: Any) -> None:
         list(values)
 
+    def learn_sync(self, values: Any) -> None:
+        list(values)
+
 
 class Slots:
     def account(self, name: str) -> int:

@@ -87,7 +87,7 @@ class Ends:
 
     def settle(self, row: Row) -> None:
         """Nothing of the row is in doubt any more."""
-        if row.ready.confirms or row.ready.doubt:
+        if row.ready.double_opt_in or row.ready.doubt:
             self.changes[doubt_key(row.op["op_id"])] = None
 
     def _member(self, row: Row, word: Word) -> None:

@@ -155,6 +155,11 @@ class Inbox:
         """Whether the input may be fetched now."""
         return topic not in self._paused and self._bytes[topic] <= WAITING_BYTES
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a batch waits here that may be handed out."""
+        return bool(self._live or self._backfill) and not self._held
+
     def at_end(self, topic: str, position: int) -> bool:
         """Whether nothing of an input is left to do: none waits here, none lies behind ``position``."""
         waiting = any(batch.topic == topic for batch in self._live)

@@ -137,7 +137,9 @@ class Slot:
                 "format": FORMAT,
                 "partitions": self.place.partitions,
             }
+            self.store.ahead = outbox.changes
             await asyncio.to_thread(self._write, outbox, orjson.dumps(state))
+            self.store.ahead = {}
             self._positions, self._accepted_at, self.clock = positions, accepted_at, clock
             self._written_at = monotonic()
         for topic, position in outbox.positions.items():

@@ -1,5 +1,6 @@
 """What a stage is to the engine, and what the engine gives it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -45,15 +46,33 @@ class Stage(Protocol):
 async def run_batches(slot: Slot, registry: Registry, step: Callable[[Batch, Slot], Outbox | None]) -> None:
     """The life of a slot whose step needs nothing from outside: batch in, one transaction out.
 
+    Under a backlog the next batch is worked out while the transaction before it is under way: what that one
+    changes is read by key already. If it fails the slot ends, and what was worked out on top of it is gone.
+
     Args:
         slot: an open slot.
         registry: learns schema ids that come up before the step reads them.
         step: what one batch, or a tick, turns into; None where nothing changes.
     """
-    async for batch in slot.batches():
-        await registry.learn(record.value for record in batch.records)
-        outbox = step(batch, slot)
-        if outbox is None and slot.forgetful:
-            outbox = Outbox()
-        if outbox is not None:
-            await slot.commit(outbox)
+    writing: asyncio.Task[None] | None = None
+    try:
+        async for batch in slot.batches():
+            await registry.learn(record.value for record in batch.records)
+            if writing is not None and not batch.records:
+                await writing  # a tick scans, and sees only what is written
+            outbox = step(batch, slot)
+            if writing is not None:
+                await writing
+                writing = None
+            if outbox is None and slot.forgetful:
+                outbox = Outbox()
+            if outbox is not None:
+                writing = asyncio.create_task(slot.commit(outbox))
+                if slot.inbox.waiting:
+                    await asyncio.sleep(0)  # the transaction begins before the next step
+                else:
+                    await writing
+                    writing = None
+    finally:
+        if writing is not None:
+            await writing

@@ -1,6 +1,6 @@
 """A slot's state on local disk: RocksDB, restorable from the changelog, so without a log of its own."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from time import time
 from typing import Final, cast
@@ -54,9 +54,13 @@ class Store:
         self._unlogged = WriteOptions()
         # A property, whatever its stub says.
         self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign]
+        self.ahead: Mapping[bytes, bytes | None] = {}
+        """Changes on their way into the changelog: read by key as if they were here, not scanned."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
+        if key in self.ahead:
+            return self.ahead[key]
         value: bytes | None = self._db.get(key)
         return value
 
@@ -64,7 +68,11 @@ class Store:
         """Values in the order of the keys, None where there is none."""
         if not keys:
             return []
-        return self._db.get(keys)  # type: ignore[return-value,arg-type] # raw mode: bytes in, bytes out
+        found: list[bytes | None] = self._db.get(keys)  # type: ignore[assignment,arg-type] # raw mode: bytes in, bytes out
+        if not self.ahead:
+            return found
+        ahead = self.ahead
+        return [ahead.get(key, value) for key, value in zip(keys, found, strict=True)]
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Keys that begin with ``prefix`` and their values, in key order, those before ``start`` left out."""

@@ -5,6 +5,7 @@ What is accepted gets a receipt, by which it is looked for later: a 202 says no 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from streams.deliver import receipts
 from streams.deliver.family import NotSent, Prepared, Read, payload_of
@@ -16,6 +17,8 @@ from streams.klaviyo.receipts import selected
 from streams.klaviyo.replies import Reply
 from streams.klaviyo.requests import Request
 from streams.ledger.reasons import Outcome, Reason
+
+_LASTS_MS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +71,6 @@ class Events:
         if not taken:
             return list(settled), {}
         looks = receipts.LOOKS if taken[0].again else 0
-        due = group.at_ms + self.after_ms
+        # the call was planned then; its answer may have come up to a bulk call's time-out later
+        due = group.at_ms + self.after_ms + min(self.after_ms // 10, _LASTS_MS)
         return list(settled), dict([receipts.write(taken, group.id, looks, group.at_ms, due)])

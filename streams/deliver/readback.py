@@ -222,7 +222,7 @@ class ReadBack:
         for key, value in store.scan(receipts.LOST):
             if len(self._out) + len(into) >= OUT:
                 break
-            if key not in self._out:
+            if key not in self._out and store.get(key) is not None:  # it may just have been settled
                 topic, offset = receipts.lost_place(key)
                 into[(topic, offset)] = orjson.loads(value)
                 wanted.setdefault(topic, []).append([offset, offset + 1])

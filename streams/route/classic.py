@@ -60,7 +60,7 @@ def classic(message: Mapping[str, Any], unmapped: list[str]) -> Drafts:
     if is_order(name):
         _whole_order(event, given, unmapped)
         return Drafts(event, list(_ordered(event, products, given, unmapped)))
-    _own_id(event, call, given)
+    _own_id(event, call, given, unmapped)
     unmapped += [
         f"properties.{name}"
         for name in ("$value", "$event_id")
@@ -85,16 +85,17 @@ def _event(call: Call, unmapped: list[str]) -> Draft:
     return draft
 
 
-def _own_id(event: Draft, call: Call, given: Mapping[str, Any]) -> None:
+def _own_id(event: Draft, call: Call, given: Mapping[str, Any], unmapped: list[str]) -> None:
     """A property ``id`` is rarely the event's: as Classic took it for that, Klaviyo kept the first only."""
     if event.mark is not None:
         named = by_name(given)
         if named.get("id"):
             event.mark = None
-        elif "orderid" not in named:
+        elif not named.get("orderid"):
             event.properties["eventId"] = call.properties["$event_id"]
-    if "eventId" in given:
-        event.properties["eventId"] = given["eventId"]
+    own = given.get("eventId")
+    if own is not None and event.properties.setdefault("eventId", own) != own:
+        unmapped.append("properties.eventId")
 
 
 def _whole_order(order: Draft, given: Mapping[str, Any], unmapped: list[str]) -> None:

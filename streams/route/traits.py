@@ -47,6 +47,8 @@ _IN_ADDRESS = {
 _COORDINATES = ("location.latitude", "location.longitude")
 _NUMERIC = frozenset((int, float))
 _IN_LOCATION = {target: target[9:] for target in _SPELLINGS if target.startswith("location.")}
+_PHONE_END = 6
+"""Digits by which a number is known again; no number is shorter."""
 _NO_DIGIT = re.compile(r"[^0-9]+")
 _IP = re.compile(r"(\d{1,3}\.){3}\d{1,3}\Z|[0-9a-fA-F:]*:[0-9a-fA-F:.]+\Z")
 _TIMEZONE = re.compile(r"[A-Za-z]+(/[A-Za-z0-9_+\-]+)*\Z")
@@ -182,8 +184,8 @@ def _email(_: Attributes, name: str, value: Any, profile: Profile, unmapped: lis
 
 def _phone(_: Attributes, name: str, value: Any, profile: Profile, unmapped: list[str]) -> None:
     # However the number was written, the end of it is the end of E.164.
-    end = _NO_DIGIT.sub("", str(value))[-6:]
-    if value is not None and (not end or not (profile["phone"] or "").endswith(end)):
+    end = _NO_DIGIT.sub("", str(value))[-_PHONE_END:]
+    if value is not None and (len(end) < _PHONE_END or not (profile["phone"] or "").endswith(end)):
         unmapped.append(f"traits.{name}")
 
 

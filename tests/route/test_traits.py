@@ -127,3 +127,8 @@ def test_a_context_that_can_not_be_used_is_counted() -> None:
     context = {"ip": "unknown", "timezone": 5}
     routed = route(EVERYTHING, {"type": "identify", "traits": {}, "context": context})
     assert routed.unmapped == ["context.ip", "context.timezone"]
+
+
+def test_a_few_digits_are_not_the_persons_number() -> None:
+    routed = route(EVERYTHING, {"type": "identify", "traits": {"phone": "671"}})
+    assert routed.unmapped == ["traits.phone"]

@@ -77,6 +77,8 @@ class Consent:
     def request(self, group: Group, read: Read) -> Request | None:
         """The question or the call of a group; None when there is nothing to say to Klaviyo."""
         question = _question(group)
+        if question is None and consent_steps.more_is_known(group, read):
+            question = _question(group)
         group.step = _TELL if question is None else _ASK
         return _call(group) if question is None else question
 

@@ -81,6 +81,23 @@ def _covers(newer: Word, older: Word) -> bool:
     return same and newer.time >= older.time and set(newer.parts) >= set(older.parts)
 
 
+def more_is_known(group: Group, read: Read) -> bool:
+    """Whether word of somebody came under another name since the group was made: they are asked about anew.
+
+    Under one name nothing else goes on meanwhile; who was merged, or known to Klaviyo only, has others.
+    """
+    more = False
+    for row in group.rows if group.rows[0].ready.step == "subscribe" else ():
+        ready: Ready = row.ready
+        known = consent_marks.known(row, read)
+        marks = permission.join(ready.marks, known.items())
+        if marks != ready.marks:
+            ready.known, ready.marks = permission.join(ready.known, known.items()), marks
+            ready.asked_at = permission.NEVER
+            more = True
+    return more
+
+
 def doubted(group: Group) -> list[Row]:
     """Rows whose person may have been asked for a confirmation, as many as one question may name."""
     rows = [row for row in group.rows if row.ready.confirms and row.ready.doubt]

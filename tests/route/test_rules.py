@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.route.sample import PETER, TWO, payloads, route, router
+from streams.segment.envelope import Profile
+from tests.route.sample import ORIGIN, PETER, TWO, envelope, payloads, route, router
 
 ORDER = {
     "type": "track",
@@ -260,3 +261,14 @@ def test_more_names_than_are_remembered_route_the_same() -> None:
     rules = router(f"{TRACK}}}")
     for index in range(5000):
         assert route(rules, {"type": "track", "event": f"e{index}"}).filtered is None
+
+
+def test_attributes_of_who_has_an_anonymous_id_alone_go_nowhere_and_their_events_do() -> None:
+    """Klaviyo takes attributes by user id, email or phone only."""
+    nobody: Profile = {**PETER, "email": None, "phone": None, "user_id": None}
+    rules = router('  - {when: type = "identify", do: profile}\n  - {when: type = "track", do: event}')
+    identify = {"type": "identify", "traits": {"plan": "pro"}}
+    routed = rules.route(identify, envelope(identify), nobody, ORIGIN, late=False)
+    assert (routed.operations, routed.filtered, routed.matched) == ([], "anonymous", ["rule 1"])
+    track = {"type": "track", "event": "Played"}
+    assert len(rules.route(track, envelope(track), nobody, ORIGIN, late=False).operations) == 1

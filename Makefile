@@ -1,4 +1,5 @@
 # demo: the whole line once, with a summary (KEEP=1 leaves it running)   test: everything   bench: measured floors
+# bench-long: ten minutes of load at Klaviyo's real windows, and stores of millions of keys
 # soak: half an hour in Klaviyo's real windows: budgets used, owners killed or asleep, memory (ARGS: names)
 # lint, fmt: the style   lock: pin the libraries anew   clean: stop the local stack, remove all that was made
 # ARGS="…" is handed to what runs. PYTHON=… names the Python to start from.
@@ -9,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test bench soak lint fmt lock clean
+.PHONY: demo test bench bench-long soak lint fmt lock clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -25,6 +26,10 @@ test: $(INSTALLED)
 bench: $(INSTALLED)
 	$(RUN) -m streams.local
 	$(RUN) -m tests.bench $(ARGS)
+
+bench-long: $(INSTALLED)
+	$(RUN) -m streams.local
+	$(RUN) -m tests.soak steady bulk keys $(ARGS)
 
 soak: $(INSTALLED)
 	$(RUN) -m streams.local

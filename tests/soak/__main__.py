@@ -12,7 +12,7 @@ from rich.table import Table
 from streams.local import stack
 from streams.local.fetch import data_folder
 from tests.bench.place import Place, say
-from tests.soak import backlog, consent, steady, stolen, zombie
+from tests.soak import backlog, consent, keys, steady, stolen, zombie
 from tests.soak.results import RESULT, Row, document, write
 
 Soak = Callable[[Place, float | None, int], list[Row]]
@@ -22,6 +22,8 @@ SOAKS: dict[str, Soak] = {
     "stolen": stolen.run,
     "zombie": zombie.run,
     "steady": steady.run,
+    "bulk": steady.run_bulk,
+    "keys": keys.run,
     "consent": consent.run,
 }
 

@@ -26,7 +26,7 @@ SHELLS = {
     "segment": {"client.py", "plan_files.py"},
     "klaviyo": {"client.py"},
     "ledger": {
-        *("audit.py", "confirmed.py", "dead_letters.py", "doctor.py", "redrive.py", "replay.py"),
+        *("asking.py", "audit.py", "confirmed.py", "dead_letters.py", "doctor.py", "redrive.py", "replay.py"),
         *("sole_writer.py", "span.py", "trace.py", "writer.py"),
     },
     "dedupe": {"agent.py"},

@@ -2,16 +2,37 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload
 
-from streams.klaviyo import replies
+from streams.engine.telemetry import counter, log
+from streams.klaviyo import drift, replies
 from streams.klaviyo.replies import Reply
 from streams.klaviyo.requests import Request
 from streams.klaviyo.revision import MEDIA_TYPE, REVISION
+
+_UNKNOWN: Final = counter(
+    "streams_klaviyo_unknown_fields_total",
+    "answers with a field that the pinned revision does not have, by endpoint and field",
+)
+_MOST: Final = 200
+"""Different fields that are counted by name: what comes beyond them is counted as others."""
+_seen: set[tuple[str, str]] = set()
+
+
+def _told(request: Request, reply: Reply) -> Reply:
+    """Count fields that are news, and say so the first time."""
+    for field in reply.unknown:
+        endpoint = drift.endpoint(request)
+        if (endpoint, field) not in _seen and len(_seen) < _MOST:
+            _seen.add((endpoint, field))
+            log.warning("unknown_field", endpoint=endpoint, field=field)
+        named = (endpoint, field) if (endpoint, field) in _seen else ("others", "others")
+        _UNKNOWN.add(1, dict(zip(("endpoint", "field"), named, strict=True)))
+    return reply
 
 
 class _Late(Exception):
@@ -80,7 +101,7 @@ class Client:
             async with self._open().request(request.method, address, **sending) as answer:
                 content = await answer.read()
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                return replies.read(answer.status, headers, content, request)
+                return _told(request, replies.read(answer.status, headers, content, request))
         except (TimeoutError, aiohttp.ClientError, _Late, OSError, ValueError) as error:
             return None if body.late else replies.no_answer(type(error).__name__)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from streams.klaviyo import drift
 from streams.klaviyo.requests import Request
 
 SHOWN: Final = 4096
@@ -105,6 +106,8 @@ class Reply:
     status: int
     text: str
     window: Window | None = None
+    unknown: tuple[str, ...] = ()
+    """Fields that this revision's answers do not have: a JSON body's, which is handed on with them."""
 
 
 def read(status: int, headers: Mapping[str, str], body: bytes, request: Request) -> Reply:
@@ -117,7 +120,9 @@ def read(status: int, headers: Mapping[str, str], body: bytes, request: Request)
         request: what was asked: error pointers are read by its layout.
     """
     text = body[: SHOWN * 4].decode(errors="replace")[:SHOWN]
-    return Reply(_verdict(status, headers, body, text, request), status, text, _window(headers))
+    document = _document(body)
+    news = drift.unknown(document) if document else ()
+    return Reply(_verdict(status, headers, document, text, request), status, text, _window(headers), news)
 
 
 def no_answer(why: str) -> Reply:
@@ -125,8 +130,9 @@ def no_answer(why: str) -> Reply:
     return Reply(Transient(why), 0, why)
 
 
-def _verdict(status: int, headers: Mapping[str, str], body: bytes, text: str, request: Request) -> Verdict:
-    document = _document(body)
+def _verdict(
+    status: int, headers: Mapping[str, str], document: dict[str, Any] | None, text: str, request: Request
+) -> Verdict:
     said = f"HTTP {status}: {_details(document) or text[:200]}".rstrip(": ")
     if 200 <= status < 300:
         if request.asks and (document is None or "data" not in document):

@@ -12,6 +12,8 @@ from streams.ledger.findings import Finding, away, fail, ok, warn
 PIN_YEARS: Final = 2
 """Klaviyo serves a revision for two years, then refuses it."""
 PIN_WARN_DAYS: Final = 90
+SHOWN: Final = 10
+"""Names in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Answer:
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
     says: str = ""
+    ahead_ms: float | None = None
+    """How far this clock is before the ``Date`` of the answer."""
 
     @property
     def data(self) -> list[Any]:
@@ -147,6 +151,21 @@ def new_profiles(account: Account, today: Mapping[str, int] | None) -> Iterable[
         yield warn("new_profiles", f"{says}, more than {threshold}", mend)
     else:
         yield ok("new_profiles", says)
+
+
+def unknown_fields(found: Mapping[tuple[str, str], int]) -> Iterable[Finding]:
+    """What Klaviyo added to its answers.
+
+    Args:
+        found: endpoint and field → answers that had it, as deliver counted.
+    """
+    fields: dict[str, list[str]] = {}
+    for endpoint, name in sorted(found):
+        fields.setdefault(endpoint, []).append(name)
+    for endpoint, names in fields.items():
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        mend = "nothing is lost by it; read Klaviyo's changelog, and see whether a newer version knows them"
+        yield warn("answers", f"{endpoint} answers with fields that are not known here: {shown}", mend)
 
 
 def named(config: Config, account: str, field_name: str) -> tuple[str, ...]:

@@ -54,12 +54,10 @@ def schemas(problems: Sequence[str]) -> Iterable[Finding]:
         yield fail("schemas", says, f"run {mend}" if mend else advice)
 
 
-def clock(offset_ms: float) -> Iterable[Finding]:
-    """How far this clock is before the broker's, in ms: consent, erasure and order compare times."""
-    says = (
-        f"this clock is {abs(offset_ms) / 1000:.1f} s {'before' if offset_ms > 0 else 'behind'} the broker's"
-    )
-    mend = "synchronise both with NTP (chronyc tracking)"
+def clock(offset_ms: float, whose: str = "the broker's") -> Iterable[Finding]:
+    """How far this clock is before another, in ms: consent, erasure and order compare times."""
+    says = f"this clock is {abs(offset_ms) / 1000:.1f} s {'before' if offset_ms > 0 else 'behind'} {whose}"
+    mend = "synchronise this machine with NTP (chronyc tracking), and the brokers, too"
     if abs(offset_ms) >= CLOCK_FAIL_MS:
         yield fail("clock", says, mend)
     elif abs(offset_ms) >= CLOCK_WARN_MS:

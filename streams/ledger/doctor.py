@@ -1,19 +1,13 @@
 """``streams doctor``: looks at everything the line stands on; the rules say what it means."""
 
-import json
-import re
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 from platform import python_version
-from typing import Any, Final
-from urllib.error import HTTPError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+from typing import Final
 
 from confluent_kafka import KafkaException, Message, Producer, libversion
 from confluent_kafka.admin import AdminClient
@@ -31,20 +25,16 @@ from streams.engine.reading import Place, Range, Reader, place_of, quiet, transl
 from streams.engine.slots import Slots
 from streams.engine.telemetry import PORTS
 from streams.engine.topics import DAY_MS, INPUTS, full, group, inputs
-from streams.klaviyo.revision import MEDIA_TYPE
-from streams.ledger import account_rules, diagnosis
-from streams.ledger.account_rules import Answer
+from streams.ledger import account_rules, asking, diagnosis
+from streams.ledger.asking import PATIENCE_S
 from streams.ledger.dead_letters import TOPIC as DEAD_LETTERS
 from streams.ledger.diagnosis import Waiting
 from streams.ledger.findings import Finding, away, fail, ok
 from streams.ledger.marks import Marks
 from streams.ledger.span import span
 
-PATIENCE_S: Final = 10.0
 LOOK: Final = 200
 """Offsets to look at for the oldest record that waits: some of them hold transaction markers."""
-MOST_PAGES: Final = 20
-_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 Check = Callable[[], Iterable[Finding]]
 
 
@@ -63,6 +53,7 @@ def examine(config: Config) -> Iterator[Finding]:
         )
         for name, check in _of_kafka(config).items():
             yield from _told(name, f"look at the log of {config.kafka.bootstrap}", check)
+    yield from account_rules.unknown_fields(_unknown_fields(config))
     for account in config.accounts.values():
         yield from _account(config, account)
 
@@ -188,97 +179,34 @@ def _account(config: Config, account: Account) -> Iterator[Finding]:
     name = account.name
     yield from account_rules.new_profiles(account, _new_profiles(config, name))
     yield from account_rules.revision(account, datetime.now(UTC).date())
-    first = _ask(account, "/api/accounts")
+    first = asking.ask(account, "/api/accounts")
     yield from account_rules.key(name, first)
+    if first.ahead_ms is not None:
+        yield from diagnosis.clock(first.ahead_ms, f"Klaviyo's (account {name})")
     if first.status in (0, 401):
         return
-    found = {each: _list(account, each) for each in account_rules.named(config, name, "list")}
+    found = {each: asking.find_list(account, each) for each in account_rules.named(config, name, "list")}
     yield from account_rules.lists(config, name, found)
     if metrics := account_rules.named(config, name, "metric"):
-        last, known = _metrics(account)
+        last, known = asking.find_metrics(account)
         yield from account_rules.metrics(name, metrics, known, last)
-    yield from account_rules.webhooks(account, _ask(account, "/api/webhooks"))
-
-
-def _list(account: Account, wanted_list: str) -> Answer:
-    by_name = _ask(account, "/api/lists", filter="equals(name," + json.dumps(wanted_list) + ")")
-    if by_name.status != 200 or by_name.data:
-        return by_name
-    return _ask(account, f"/api/lists/{quote(wanted_list, safe='')}")
-
-
-def _metrics(account: Account) -> tuple[Answer, set[str]]:
-    """The last page's answer, and the names on all of them."""
-    known: set[str] = set()
-    answer = _ask(account, "/api/metrics")
-    for _ in range(MOST_PAGES):
-        known |= {str(each.get("attributes", {}).get("name")) for each in answer.data}
-        onward = (answer.body.get("links") or {}).get("next")
-        if not onward:
-            break
-        parts = urlsplit(onward)  # whatever host it names, the key goes to ours alone
-        answer = _get(f"{account.klaviyo.url}{parts.path}?{parts.query}", account)
-    return answer, known
-
-
-def _ask(account: Account, path: str, **query: str) -> Answer:
-    return _get(account.klaviyo.url + path + (f"?{urlencode(query)}" if query else ""), account)
-
-
-def _get(address: str, account: Account) -> Answer:
-    headers = {
-        "Authorization": f"Klaviyo-API-Key {account.klaviyo.api_key.get_secret_value()}",
-        "revision": account.revision,
-        "Accept": MEDIA_TYPE,
-    }
-    try:
-        status, content = _fetch(address, headers)
-        body: Any = json.loads(content) if content else {}
-    except (OSError, HTTPException) as why:
-        return Answer(0, says=str(why))
-    except ValueError:
-        return Answer(0, says="with JSON")
-    return Answer(status, body if isinstance(body, dict) else {})
+    yield from account_rules.webhooks(account, asking.ask(account, "/api/webhooks"))
 
 
 def _weak(config: Config) -> dict[str, int]:
     """What the gateway counted of weak signatures; nothing where none runs here."""
-    found = _counts(config, 0, "streams_gateway_weak_signatures_total") or []
+    found = asking.counts(config, 0, "streams_gateway_weak_signatures_total") or []
     return {labels["source"]: count for labels, count in found}
+
+
+def _unknown_fields(config: Config) -> dict[tuple[str, str], int]:
+    """Fields of answers that deliver did not know, by endpoint; nothing where none runs here."""
+    found = asking.counts(config, PORTS["deliver"], "streams_klaviyo_unknown_fields_total") or []
+    return {(labels["endpoint"], labels["field"]): count for labels, count in found}
 
 
 def _new_profiles(config: Config, account: str) -> dict[str, int] | None:
     """New profiles of today as deliver counted them; None where it does not run here."""
-    found = _counts(config, PORTS["deliver"], "streams_deliver_new_profiles_today")
+    found = asking.counts(config, PORTS["deliver"], "streams_deliver_new_profiles_today")
     mine = [(labels, count) for labels, count in found or [] if labels["account"] == account]
     return {labels["said"]: count for labels, count in mine} or None
-
-
-def _counts(config: Config, further: int, name: str) -> list[tuple[dict[str, str], int]] | None:
-    """Labels and value of each count of that name, from the admin port so far behind the gateway's."""
-    at = f"http://{config.gateway.host}:{config.gateway.admin_port + further}/metrics"
-    try:
-        _, content = _fetch(at, {})
-    except (OSError, HTTPException):
-        return None
-    lines = content.decode(errors="replace").splitlines()
-    found = [line.partition("{")[2].partition("} ") for line in lines if line.startswith(name + "{")]
-    return [(dict(_LABEL.findall(labels)), int(float(count))) for labels, _, count in found]
-
-
-def _fetch(address: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    """GET: status and body, whatever the status. Raises OSError, HTTPException."""
-    opener = build_opener(ProxyHandler({}), _Stay())
-    try:
-        with opener.open(Request(address, headers=headers), timeout=PATIENCE_S) as reply:
-            return reply.status, reply.read()
-    except HTTPError as refused:
-        with refused:
-            return refused.code, refused.read()
-
-
-class _Stay(HTTPRedirectHandler):
-    """A redirect is an answer: followed, it would carry the key elsewhere."""
-
-    def redirect_request(self, *_: object) -> None:
-        """Follow none."""

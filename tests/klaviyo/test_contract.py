@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from streams.klaviyo import drift
 from streams.klaviyo.budgets import LIMITS
 from streams.klaviyo.revision import REVISION
 from tests.klaviyo.contract.calls import ERRORS, calls
@@ -27,6 +28,8 @@ SURFACE = HERE / "surface.json"
 PIN = "24.0.0"
 NEXT = {"25.0.0": "2026-10-15"}
 """Client → its revision: what we send is right there, too, so that the pin can move."""
+NEWS = {"25.0.0": {"meta", "data.attributes.subscriptions.email.click_tracking"}}
+"""What its answers have beyond ours: nobody reads it, and it is counted where it comes."""
 CACHE = Path(__file__).parents[2] / ".data" / "judges"
 
 pytestmark = pytest.mark.xdist_group("contract")
@@ -56,6 +59,11 @@ def upheld(said: dict[str, Any]) -> None:
     assert list(differences(json.loads(SURFACE.read_text()), said["surface"])) == []
 
 
+def news(said: dict[str, Any]) -> set[str]:
+    """Fields of the client's answers that the line would count as unknown."""
+    return {field for answer in said["answers"].values() for field in drift.unknown(answer)}
+
+
 def installed(version: str) -> Path:
     """A folder with that client, made once; skips where no package can be had, except in CI."""
     folder = CACHE / f"klaviyo-api-{version}-py{sys.version_info.major}{sys.version_info.minor}"
@@ -83,6 +91,7 @@ def test_the_pinned_client_takes_all_that_we_send_and_has_all_that_we_read() -> 
     said = ask(dict(os.environ))
     assert (said["version"], said["revision"]) == (PIN, REVISION)
     upheld(said)
+    assert news(said) == set(), "streams/klaviyo/drift.py does not know these"
 
 
 @pytest.mark.parametrize("version", NEXT)
@@ -91,6 +100,7 @@ def test_a_newer_client_in_an_environment_of_its_own_does_so_too(version: str) -
     said = ask({"PYTHONPATH": str(installed(version)), "PATH": os.environ.get("PATH", "")}, "-S")
     assert (said["version"], said["revision"]) == (version, NEXT[version])
     upheld(said)
+    assert news(said) == NEWS[version]
 
 
 def test_no_call_that_has_a_budget_is_missing_in_the_contract() -> None:

@@ -1,6 +1,6 @@
 """Each rule of the check-up, on facts made up: what is well, what needs a look, what fails."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from streams.config import Config, load
 from streams.engine.control import Control
 from streams.engine.topics import DAY_MS
-from streams.ledger import account_rules, diagnosis
+from streams.ledger import account_rules, asking, diagnosis
 from streams.ledger.account_rules import Answer
 from streams.ledger.diagnosis import Waiting
 from streams.ledger.findings import Finding, Level, away, exit_code, fail, ok, warn
@@ -204,3 +204,30 @@ def test_a_webhook_is_enabled_where_engagement_goes_on(config: Config) -> None:
     assert levels(told(Answer(404))) == [Level.WARN]
     account = account.model_copy(update={"segment": None})
     assert told(Answer(404)) == []
+
+
+def test_fields_that_klaviyo_added_are_told_by_endpoint_with_a_bound() -> None:
+    found = {("GET /api/lists", f"data.new{n:02}"): 1 for n in range(12)} | {("POST /api/events", "meta"): 3}
+    lists, events = account_rules.unknown_fields(found)
+    assert (lists.level, events.level) == (Level.WARN, Level.WARN)
+    assert lists.says.endswith("data.new09 and 2 more")
+    assert events.says.startswith("POST /api/events answers with fields")
+    assert list(account_rules.unknown_fields({})) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "ahead_ms"),
+    [
+        ("Sun, 22 Nov 2026 05:00:00 GMT", 4_500.0),
+        ("Sun, 22 Nov 2026 05:01:00 GMT", -55_500.0),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_date_tells_how_far_klaviyos_clock_is(said: str | None, ahead_ms: float | None) -> None:
+    now = datetime(2026, 11, 22, 5, 0, 5, tzinfo=UTC).timestamp()
+    assert asking._ahead_ms(said, now) == ahead_ms
+    if ahead_ms is not None:
+        (finding,) = diagnosis.clock(ahead_ms, "Klaviyo's (account acme)")
+        assert (finding.level, "Klaviyo's (account acme)" in finding.says) == (Level.WARN, True)

@@ -1,8 +1,8 @@
 """Holds calls against the official client that is installed beside this interpreter.
 
 Stands alone, so that any version of the client can be asked in an environment of its own: calls come in as
-JSON on stdin, ``{"calls", "errors"}``; on stdout goes ``{"version", "revision", "surface", "problems"}``. The
-surface is, by endpoint and field, what the client says of everything that we send and read.
+JSON on stdin, ``{"calls", "errors"}``; on stdout goes ``{"version", "revision", "surface", "problems",
+"answers"}``. The surface is, by endpoint and field, what the client says of everything that we send and read.
 """
 
 from __future__ import annotations
@@ -198,6 +198,18 @@ def query(call: dict[str, Any], function: Any, source: str, surface: dict[str, s
     return problems
 
 
+def example(kind: Any) -> Any:
+    """A document with each field that a model has."""
+    kind, _ = plain(kind)
+    if get_origin(kind) is list:
+        return [example(get_args(kind)[0])]
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return {(info.alias or name): example(info.annotation) for name, info in kind.model_fields.items()}
+    if inspect.isclass(kind) and issubclass(kind, enum.Enum):
+        return next(iter(kind)).value
+    return None
+
+
 def judge(call: dict[str, Any], known: dict[tuple[str, str], Any], surface: Surface) -> list[str]:
     """Problems of one call; what the client says of it goes into the surface."""
     endpoint = call["endpoint"]
@@ -247,11 +259,17 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     walk = Walk("any error", errors, read=True)
     for field in given["errors"]:
         walk.path(openapi_client.models.GetAccounts4XXResponse, field.strip("/").split("/"))
+    answers = {}
+    for call in given["calls"]:
+        method, _, path = call["endpoint"].partition(" ")
+        if call["reads"] and (method, path) in known:
+            answers[call["endpoint"]] = example(models(known[method, path][0])[1])
     surface["any error"] = {f"read {name}": kind for name, kind in errors.items()}
     return {
         "version": version("klaviyo-api"),
         "revision": KlaviyoAPI._REVISION,
         "surface": surface,
+        "answers": answers,
         "problems": sorted(set(problems + walk.problems)),
     }
 

@@ -151,7 +151,7 @@ def _model_at(place: Place) -> type[BaseModel] | None:
     model: type[BaseModel] | None = Config
     skip = False
     for part in place:
-        if skip:
+        if skip or (isinstance(part, int) and model is not None):
             skip = False
             continue
         if model is Config and part in models:

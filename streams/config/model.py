@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from streams.config.contracts import Contracts
+from streams.config.payload import Payload
 from streams.config.rule import Rule
 from streams.config.secret import Secret, Secrets
 from streams.config.sections import (
@@ -88,6 +89,8 @@ class Config(Section):
     """Of the topics by identifier and by profile; fixed for life."""
     replication: Annotated[int, Field(ge=1, le=9)] = 3
     min_insync: Annotated[int, Field(ge=1, le=9, validate_default=True)] = 2
+    payload: Payload = Payload()
+    """For all rules that don't have a ``payload`` of their own."""
     identity: Identity = Identity()
     dedupe: Dedupe = Dedupe()
     engagement: Engagement = Engagement()

@@ -9,6 +9,8 @@ from jsonpath.exceptions import JSONPathError
 from jsonpath.selectors import IndexSelector, NameSelector
 
 Getter = Callable[[Any], Any]
+Places = Callable[[Any], list[tuple[str | int, ...]]]
+"""Where in a message a path finds something: the keys and indexes that lead there."""
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 
 
@@ -77,6 +79,20 @@ def _single(keys: tuple[str | int, ...]) -> Getter:
         return value
 
     return get
+
+
+@lru_cache(maxsize=1024)
+def compile_places(text: str) -> Places:
+    """A function that finds the places of a path that ``compile_path`` takes; never raises on any JSON."""
+    path = _ENVIRONMENT.compile(text)
+
+    def find(message: Any) -> list[tuple[str | int, ...]]:
+        try:
+            return [match.parts for match in path.finditer(message)]
+        except (JSONPathError, RecursionError, ArithmeticError, ValueError, TypeError):
+            return []
+
+    return find
 
 
 def _several(path: Any) -> Getter:

@@ -13,6 +13,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from streams.config.payload import Payload
 from streams.config.sections import Section
 from streams.config.texts import AlsoText, Fql, Names, Paths, compiled_path, listed
 
@@ -37,7 +38,7 @@ Channels = Annotated[
     AlsoText(),
     Field(min_length=1),
 ]
-_MAPPED = ("fields", "rename", "drop", "flatten", "template")
+_MAPPED = ("fields", "rename", "drop", "flatten", "template", "payload")
 _CONSENT = ("list", "channels", "consented_at", "custom_source")
 USED: dict[str, tuple[str, ...]] = {
     "profile": (*_MAPPED, "patch"),
@@ -150,6 +151,8 @@ class Rule(Section):
     drop: Names = ()
     flatten: bool = False
     """Nested objects become ``a.b`` properties."""
+    payload: Payload | None = None
+    """What happens over Klaviyo's limits, instead of what the file's ``payload`` says for all rules."""
     patch: Patch = Patch()
     list: FieldSpec = None
     """Klaviyo's list, id or name."""

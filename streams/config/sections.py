@@ -124,7 +124,8 @@ class Gateway(Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     admin_port: Annotated[int, Field(ge=0, le=65535)] = 9090
-    max_event_bytes: Annotated[int, Field(ge=1024)] = 32_768
+    max_event_bytes: Annotated[int, Field(ge=1024, le=1_800_000)] = 32_768
+    """At most what a record of the line holds, with who it is for."""
     max_batch_bytes: Annotated[int, Field(ge=1024)] = 512_000
     max_in_flight_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     """Accepted by the socket and not yet by the broker; above it, 503."""

@@ -7,6 +7,8 @@ from streams.config import Config
 from streams.engine.topics import DAY_MS, TOPICS, Topic, full
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+RECORD_BYTES = MAX_MESSAGE_BYTES - 16_384
+"""What a producer may write as one record: the message around it has its own bytes."""
 """A dead letter may hold a whole refused body, a packed changelog record a batch's marks."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.engine.errors import Away, Fenced
+from streams.engine.layout import RECORD_BYTES
 from streams.engine.outbox import Produced
 
 TRANSACTION_TIMEOUT_MS: Final = 10_000
@@ -40,6 +41,7 @@ class Transactions:
                 "delivery.timeout.ms": 8_000,
                 "linger.ms": 5,
                 "compression.type": "lz4",
+                "message.max.bytes": RECORD_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 262_144,
             }

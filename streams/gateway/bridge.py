@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from streams.config import Config
 from streams.engine.control import now_ms
 from streams.engine.errors import Away, Misconfigured
+from streams.engine.layout import RECORD_BYTES
 from streams.engine.reading import place_of, quiet, translated
 from streams.engine.registry import Registry
 from streams.engine.slots import Slots
@@ -83,6 +84,7 @@ class Bridge:
                 "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS - 2_000,
                 "linger.ms": 5,
                 "compression.type": "lz4",
+                "message.max.bytes": RECORD_BYTES,
                 "queue.buffering.max.messages": 1_000_000,
                 "reconnect.backoff.max.ms": 1_000,
                 "error_cb": self._heard,

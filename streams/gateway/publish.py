@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.engine.errors import Away
+from streams.engine.layout import RECORD_BYTES
 from streams.engine.telemetry import log
 
 DELIVERY_TIMEOUT_MS = 8_000
@@ -21,6 +22,7 @@ _SETTINGS: dict[str, str | int] = {
     "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
     "socket.keepalive.enable": "true",
     "reconnect.backoff.max.ms": 1_000,
+    "message.max.bytes": RECORD_BYTES,
     "queue.buffering.max.messages": 1_000_000,
     "log_level": 2,  # connections come and go; whether brokers answer is logged once, by ourselves
 }

@@ -1,7 +1,7 @@
 """Klaviyo's limits on a payload, checked before sending: a visible fix, or a refusal that says why."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -55,6 +55,47 @@ class Refused:
     reason: Literal["rejected", "too_large", "no_identifier"] = "rejected"
 
 
+Path = tuple[str | int, ...]
+_Place = tuple["_Place", str | int] | None
+"""A path from its end: written out only for what is too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """Something inside a payload that Klaviyo would refuse; ``path`` is where."""
+
+    what: Literal["properties", "depth", "elements", "string"]
+    path: Path
+    found: int
+
+    def __str__(self) -> str:
+        """What may be and what is."""
+        where = shown(self.path)
+        return {
+            "properties": f"at most {PROPERTIES} properties, found {self.found}",
+            "depth": f"objects may be nested {DEPTH} deep, {where} is {self.found} deep",
+            "elements": f"an array may have {ELEMENTS} elements, {where} has {self.found}",
+            "string": f"a string may have {STRING_BYTES} bytes, {where} has {self.found}",
+        }[self.what]
+
+
+def shown(path: Path, *, alike: bool = False) -> str:
+    """The path for people, ``properties.Items[3].Name`` (``[*]`` if ``alike``); long names are cut."""
+    text = "".join(
+        (f"[{'*' if alike else part}]" if isinstance(part, int) else f".{part[:80]}") for part in path
+    )
+    return text.removeprefix(".")[:300]
+
+
+def excesses(whole: dict[str, Any], properties: dict[str, Any], at: Path = ()) -> list[Excess]:
+    """All that is too much inside ``whole``, which stands at ``at``; what is too deep is not looked into."""
+    found: list[Excess] = []
+    if len(properties) > PROPERTIES:
+        found.append(Excess("properties", ("properties",), len(properties)))
+    _look(whole, (None, at[0]) if at else None, 1, found)
+    return found
+
+
 def event(who: dict[str, str], payload: dict[str, Any], time_ms: int, now_ms: int) -> Sound | Refused:
     """Check one event: ``payload`` is an event operation's, ``who`` its identifiers."""
     known, ignored = _identifiers(who)
@@ -68,9 +109,10 @@ def event(who: dict[str, str], payload: dict[str, Any], time_ms: int, now_ms: in
     properties = payload.get("properties") or {}
     if not isinstance(properties, dict):
         return Refused(f"properties must be an object, found {type(properties).__name__}")
-    if wrong := _wrong(properties, properties):
-        return wrong
+    if too_much := excesses(properties, properties, ("properties",)):
+        return refused(too_much[0])
     sound = dict(payload)
+    ignored += sound.pop("slimmed", None) or ()
     value = sound.get("value")
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         ignored.append("value")
@@ -98,8 +140,9 @@ def profile(who: dict[str, str], payload: dict[str, Any]) -> Sound | Refused:
         elif allowed is not None and isinstance(inner, dict):
             attributes[name] = {key: value for key, value in inner.items() if key in allowed}
             ignored += [f"{name}.{key}" for key in inner if key not in allowed]
-    if wrong := _wrong(attributes, attributes.get("properties") or {}):
-        return wrong
+    if too_much := excesses(attributes, attributes.get("properties") or {}):
+        return refused(too_much[0])
+    ignored += payload.get("slimmed") or ()
     size = len(orjson.dumps(attributes))
     if size > PROFILE_BYTES - 1000:
         return Refused(f"a profile may have {PROFILE_BYTES} bytes, found {size}", reason="too_large")
@@ -128,31 +171,37 @@ def _identifiers(who: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     return known, [name for name in who if name not in known]
 
 
-def _wrong(whole: dict[str, Any], custom: dict[str, Any]) -> Refused | None:
-    if len(custom) > PROPERTIES:
-        return Refused(f"at most {PROPERTIES} properties, found {len(custom)}")
-    for path, value, depth in _walk(whole):
-        if isinstance(value, str):
-            if len(value) * 4 > STRING_BYTES and (size := len(value.encode())) > STRING_BYTES:
-                return Refused(
-                    f"a string may have {STRING_BYTES} bytes, {path} has {size}", reason="too_large"
-                )
-        elif depth > DEPTH:
-            return Refused(f"objects may be nested {DEPTH} deep, {path} is {depth} deep")
-        elif isinstance(value, list) and len(value) > ELEMENTS:
-            return Refused(f"an array may have {ELEMENTS} elements, {path} has {len(value)}")
-    return None
+def refused(too_much: Excess) -> Refused:
+    """The refusal of a payload with too much in it."""
+    return Refused(str(too_much), reason="too_large" if too_much.what == "string" else "rejected")
 
 
-def _walk(value: Any, path: str = "properties", depth: int = 1) -> Iterator[tuple[str, Any, int]]:
-    """Strings, objects and arrays inside, each with where it is; stops one below the deepest allowed."""
-    if isinstance(value, str | dict | list):
-        yield path, value, depth
-    if depth > DEPTH or not isinstance(value, dict | list):
+def _look(value: dict[str, Any] | list[Any], at: _Place, depth: int, found: list[Excess]) -> None:
+    if depth > DEPTH:
+        found.append(Excess("depth", _path(at), depth))
         return
-    for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-        if isinstance(item, str | dict | list):
-            yield from _walk(item, f"{path}.{name}", depth + 1)
+    several: Any
+    if type(value) is list:
+        if len(value) > ELEMENTS:
+            found.append(Excess("elements", _path(at), len(value)))
+        several = enumerate(value)
+    else:
+        several = value.items()  # type: ignore[union-attr]
+    for name, item in several:
+        kind = type(item)
+        if kind is str:
+            if len(item) * 4 > STRING_BYTES and (size := len(item.encode())) > STRING_BYTES:
+                found.append(Excess("string", _path((at, name)), size))
+        elif kind is dict or kind is list:
+            _look(item, (at, name), depth + 1, found)
+
+
+def _path(at: _Place) -> Path:
+    parts: list[str | int] = []
+    while at is not None:
+        at, name = at
+        parts.append(name)
+    return tuple(reversed(parts))
 
 
 def _shown(value: Any) -> str:

@@ -45,6 +45,7 @@ class Operation(TypedDict):
     - list_add, list_remove: ``{"list": id or name}``
     - subscribe, unsubscribe, suppress: ``{"channels": {"email": ["marketing"], …}, "list"?: id or name,
       "consented_at"?: ISO, "custom_source"?: str}``
+    - event, profile: ``"slimmed"?: [what was left out so that it fits]``
     - any of these: ``"once"?: mark``, of which an account has one operation that is not a dead letter
     - observed, what Klaviyo says itself: ``{"channels": {…}, "status": "subscribed", "unsubscribed" or
       "suppressed", "at"?: ISO, "list"?: id, "list_name"?: its name where no id is given}``

@@ -10,6 +10,7 @@ from streams.engine.inbox import Batch, Record
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Slot
 from streams.engine.stage import Context, run_batches
+from streams.engine.telemetry import counter
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
 from streams.route.engagement import engagement_call
@@ -18,6 +19,8 @@ from streams.route.observing import TOPIC as CONSENT
 from streams.route.observing import observed
 from streams.route.rules import Routed, Router, compile_rules
 from streams.segment.envelope import Engagement, Envelope, Origin, ProfileEvent
+
+_SLIMMED = counter("streams_payloads_slimmed", "Payloads of which something was left out so that they fit.")
 
 
 class Route:
@@ -60,17 +63,21 @@ class Route:
             return None
         outbox = Outbox()
         last = None
+        slimmed = 0
         for record in batch.records:
             try:
                 found = cast("ProfileEvent", self._profile_event(record.value))
                 event_id, routed = self._answer(found)
                 self._write(outbox, batch, record, found["origin"], event_id, routed)
                 last = found["origin"]["accepted_at"]
+                slimmed += routed.slimmed
             except Unreadable as why:
                 origin = origin_of_unreadable(batch.topic, slot.partition, record)
                 letter = self._ledger.dead_letter(origin, "", Reason.UNREADABLE, str(why), record.value)
                 outbox.dead_letter(letter)
         outbox.position(batch.topic, batch.records[-1].offset + 1, last)
+        if slimmed:
+            _SLIMMED.add(slimmed)
         return outbox
 
     def _answer(self, found: ProfileEvent) -> tuple[str, Routed]:
@@ -111,6 +118,13 @@ class Route:
             outbox.dead_letter(letter)
         if routed.operations:
             ids = [operation["op_id"] for _, _, operation in routed.operations]
-            outbox.outcome(self._ledger.outcome(origin, event_id, Outcome.ROUTED, None, deliveries=ids))
+            why = _left_out(routed)
+            outbox.outcome(self._ledger.outcome(origin, event_id, Outcome.ROUTED, why, deliveries=ids))
         elif not routed.refusals:
             outbox.outcome(self._ledger.outcome(origin, event_id, Outcome.FILTERED, routed.filtered))
+
+
+def _left_out(routed: Routed) -> str | None:
+    """What of a message could not be used where it belongs, for its outcome."""
+    names = ",".join(dict.fromkeys(routed.unmapped))
+    return f"{Reason.FIELD_IGNORED}:{names[:1000]}" if names else None

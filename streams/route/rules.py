@@ -8,12 +8,15 @@ import orjson
 
 from streams.config import Config
 from streams.config.fql import Condition
+from streams.config.paths import MISSING
 from streams.config.rule import Rule
 from streams.klaviyo.operation import FAMILIES, Operation, op_id
 from streams.ledger.reasons import Reason
+from streams.route.draft import Draft as Event
 from streams.route.events import EventRule, compile_event, payload
 from streams.route.fields import Getter, compile_field
-from streams.route.formats import text
+from streams.route.fitting import Fitting, Refusal, compile_payload
+from streams.route.formats import date, text
 from streams.route.once import Once, compile_once, marked
 from streams.route.others import OtherRule, compile_other
 from streams.route.profiles import ProfileRule, compile_profile
@@ -33,6 +36,7 @@ class Draft(NamedTuple):
     key: str
     occurrence: int
     payload: bytes
+    slimmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class CompiledRule:
     key: Getter | None
     do: EventRule | ProfileRule | OtherRule
     kind: str
+    fitting: Fitting
     once: Once | None = None
 
 
@@ -63,6 +68,8 @@ class Routed:
     """Account, reason, detail: matched a rule, but can't be sent as it says."""
     unmapped: list[str] = field(default_factory=list)
     """Fields that had a value that could not be used where it belongs."""
+    slimmed: int = 0
+    """Payloads, counted once for all accounts, of which something was left out so that they fit."""
     matched: list[str] = field(default_factory=list)
     """Names of the rules whose condition held, in the order of the file."""
     same_as: list[tuple[str, str]] = field(default_factory=list)
@@ -71,11 +78,12 @@ class Routed:
 
 def compile_rules(config: Config) -> "Router":
     """The configuration's rules, ready to run."""
-    rules = tuple(_compile(rule) for rule in config.rules)
+    fitting = compile_payload(config.payload)
+    rules = tuple(_compile(rule, fitting) for rule in config.rules)
     return Router(rules, {space: config.accounts_of(space) for space in config.spaces})
 
 
-def _compile(rule: Rule) -> CompiledRule:
+def _compile(rule: Rule, fitting: Fitting) -> CompiledRule:
     do: EventRule | ProfileRule | OtherRule
     if rule.do == "event":
         do = compile_event(rule)
@@ -90,6 +98,7 @@ def _compile(rule: Rule) -> CompiledRule:
         key=compile_field(rule.key) if rule.key else None,
         do=do,
         kind=rule.do,
+        fitting=compile_payload(rule.payload) if rule.payload else fitting,
         once=compile_once(rule.once) if rule.once else None,
     )
 
@@ -127,13 +136,17 @@ class Router:
             return routed
         if message.get("type") != envelope["type"]:
             message = {**message, "type": envelope["type"]}
+        if _timeless(message, envelope):
+            routed.unmapped.append("timestamp")
         makers: dict[str, str] = {}
         for rule, accounts in self._matching(message, envelope):
             routed.matched.append(rule.name)
-            drafts, refusal = _made(rule, message, profile, routed.unmapped)
+            drafts, refusals = _made(rule, message, profile, routed.unmapped)
+            routed.slimmed += sum(draft.slimmed for draft in drafts)
             for account in accounts:
-                if refusal:
-                    routed.refusals.append((account, Reason.MAPPING.value, f"{rule.name}: {refusal}"))
+                for refusal in refusals:
+                    detail = f"{rule.name}: {refusal.detail}"
+                    routed.refusals.append((account, refusal.reason.value, detail))
                 for draft in drafts:
                     operation = _operation(draft, account, envelope, profile, origin, backfill=late)
                     maker = makers.setdefault(operation["op_id"], rule.name)
@@ -176,13 +189,17 @@ def _in_space(rules: Iterable[CompiledRule], names: tuple[str, ...]) -> Iterator
 
 def _made(
     rule: CompiledRule, message: dict[str, Any], profile: Profile, unmapped: list[str]
-) -> tuple[list[Draft], str | None]:
+) -> tuple[list[Draft], list[Refusal]]:
     if rule.kind == "profile" and not _addressable(profile):
-        return [], None
+        return [], []
     try:
         return _run(rule, message, profile, unmapped)
     except orjson.JSONEncodeError as error:
-        return [], f"can't be written as JSON: {error}"
+        return [], [_unfit(f"can't be written as JSON: {error}")]
+
+
+def _unfit(detail: str) -> Refusal:
+    return Refusal(Reason.MAPPING, detail)
 
 
 def _addressable(profile: Profile) -> bool:
@@ -195,6 +212,13 @@ def _kept_back(message: dict[str, Any]) -> str | None:
         return Reason.LOOP.value
     entry = refused_by_sender(message)
     return None if entry is None else f"{Reason.INTEGRATIONS}:{entry}"
+
+
+def _timeless(message: Mapping[str, Any], envelope: Envelope) -> bool:
+    """Whether the message has a time that is none, so that it counts as of when it was accepted."""
+    if envelope["time"] != envelope["accepted_at"] or message.get("timestamp") is None:
+        return False
+    return date(message["timestamp"]) is MISSING
 
 
 def _operation(
@@ -216,40 +240,55 @@ def _operation(
 
 def _run(
     rule: CompiledRule, message: dict[str, Any], profile: Profile, unmapped: list[str]
-) -> tuple[list[Draft], str | None]:
+) -> tuple[list[Draft], list[Refusal]]:
     """The rule's operations for this message, and why some could not be made."""
     key = ""
     mark = None
     if rule.once:
         mark = rule.once(message, profile)
         if mark is None:
-            return [], "no once: nothing found where the rule looks for it"
+            return [], [_unfit("no once: nothing found where the rule looks for it")]
     if rule.key:
         found = text(rule.key(message, unmapped))
         if not found:
-            return [], "no key: nothing found where the rule looks for it"
+            return [], [_unfit("no key: nothing found where the rule looks for it")]
         key = f"\x1e{found}"
+    if isinstance(rule.do, EventRule):
+        return _events(rule, rule.do.drafts(message, unmapped), profile, key, mark)
     if isinstance(rule.do, ProfileRule):
-        made: Any = rule.do.payload(message, profile, unmapped)
-        return [_draft("profile", "", key, 0, made, mark)], None
-    if isinstance(rule.do, OtherRule):
-        answer = rule.do.payload(message, unmapped)
-        if isinstance(answer, str):
-            return [], answer
-        return [_draft(rule.kind, answer[0], key, 0, answer[1], mark)], None
+        fitted = rule.fitting.profile(rule.do.payload(message, profile, unmapped))
+        if isinstance(fitted, Refusal):
+            return [], [fitted]
+        return [_draft("profile", "", key, 0, fitted.payload, mark)], []
+    answer = rule.do.payload(message, unmapped)
+    if isinstance(answer, str):
+        return [], [_unfit(answer)]
+    return [_draft(rule.kind, answer[0], key, 0, answer[1], mark)], []
+
+
+def _events(
+    rule: CompiledRule, events: Iterable[Event], profile: Profile, key: str, mark: str | None
+) -> tuple[list[Draft], list[Refusal]]:
+    """The events that fit; of one that is split the first keeps the id of the whole."""
     drafts: list[Draft] = []
-    refusal = None
+    refusals: list[Refusal] = []
     seen: dict[tuple[str, str], int] = {}
-    for event in rule.do.drafts(message, unmapped):
+    for event in events:
         metric = event.metric
         if not metric or not metric.strip():
-            refusal = "the event has no name to call the metric by"
+            refusals.append(_unfit("the event has no name to call the metric by"))
             continue
         occurrence = seen.get((metric, event.key), 0)
         seen[metric, event.key] = occurrence + 1
+        fitted = rule.fitting.event(payload(event))
+        if isinstance(fitted, Refusal):
+            refusals.append(fitted)
+            continue
         own = f"of:{profile['id']}:{event.mark}" if mark is None and event.mark else mark
-        drafts.append(_draft("event", metric, event.key + key, occurrence, payload(event), own))
-    return drafts, refusal
+        for each in fitted:
+            whole = event.key + key + (f"\x1d{each.part}" if each.part else "")
+            drafts.append(_draft("event", metric, whole, occurrence, each.payload, own))
+    return drafts, refusals
 
 
 def _draft(
@@ -258,4 +297,4 @@ def _draft(
     """With a mark, the payload says under ``once`` what there may be one of."""
     if mark is not None:
         made = made | {"once": marked(kind, target, key, occurrence, mark)}
-    return Draft(kind, target, key, occurrence, orjson.dumps(made))
+    return Draft(kind, target, key, occurrence, orjson.dumps(made), "slimmed" in made)

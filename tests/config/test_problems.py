@@ -140,3 +140,31 @@ def test_a_check_lists_what_loading_raises(tmp_path: Path) -> None:
 @given(st.text() | st.builds(lambda a, b: LEAST[:a] + b + LEAST[a:], st.integers(0, len(LEAST)), st.text()))
 def test_no_text_raises_anything_else(text: str) -> None:
     problems(text)
+
+
+@pytest.mark.parametrize(
+    ("section", "column", "said", "write"),
+    [
+        ("{ovr: slim}", 11, "unknown key 'ovr'", "over"),
+        ("{over: splt}", 17, "payload.over: 'splt' is not known", "split"),
+        ("{max_bytes: 5000000}", 22, "less than or equal to 1900000", "1900000"),
+        ("{slim: [{dropp: $.a}]}", 19, "unknown key 'dropp'", "drop"),
+        ("{slim: [{truncate: $.a}]}", 18, "truncate needs to", "to: 1000"),
+        ("{slim: [{items: $.a, to: 3, most: 3}]}", 18, "to belongs to truncate", "truncate: …, to: …"),
+        ("{slim: [{drop: $.a, items: $.b}]}", 18, "found drop and items", "drop: $."),
+        ("{slim: [{drop: a.b}]}", 25, "a path starts with $", "$.a.b"),
+    ],
+)
+def test_a_wrong_payload_section_says_where_and_what_to_write(
+    section: str, column: int, said: str, write: str
+) -> None:
+    found = problems(f"payload: {section}\n{LEAST}")
+    assert [(line, at) for line, at, _, _ in found] == [(1, column)], found
+    assert said in found[0][2]
+    assert write in found[0][3]
+
+
+def test_a_payload_section_belongs_to_rules_that_make_events_or_profiles() -> None:
+    rule = LEAST.replace("do: event", "do: event, payload: {slm: []}")
+    assert rule != LEAST
+    assert [(said, write) for _, _, said, write in problems(rule)] == [("unknown key 'slm'", "slim")]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streams.segment.envelope import Profile
-from tests.route.sample import ORIGIN, PETER, TWO, envelope, payloads, route, router
+from tests.route.sample import EVERYTHING, ORIGIN, PETER, TWO, envelope, payloads, route, router
 
 ORDER = {
     "type": "track",
@@ -272,3 +272,16 @@ def test_attributes_of_who_has_an_anonymous_id_alone_go_nowhere_and_their_events
     assert (routed.operations, routed.filtered, routed.matched) == ([], "anonymous", ["rule 1"])
     track = {"type": "track", "event": "Played"}
     assert len(rules.route(track, envelope(track), nobody, ORIGIN, late=False).operations) == 1
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "unmapped"),
+    [("2026-13-45T25:00:00Z", ["timestamp"]), ("soon", ["timestamp"]), ([], ["timestamp"]), (None, []),
+     ("2026-01-01T00:00:00.123456789+01:00", [])],
+)  # fmt: skip
+def test_a_time_that_is_none_is_told(timestamp: Any, unmapped: list[str]) -> None:
+    message = {"type": "track", "event": "A", "timestamp": timestamp}
+    accepted = {**envelope(message), "time": 1}
+    routed = EVERYTHING.route(message, accepted, PETER, ORIGIN, False)  # type: ignore[arg-type]
+    assert routed.unmapped == unmapped
+    assert routed.operations

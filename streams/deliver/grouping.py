@@ -9,10 +9,10 @@ from streams.deliver.budget import HORIZON_S
 EVEN: Final = 23
 """Rows at which one of 150 bulk calls a minute costs as much as so many of 3,500 single calls."""
 
-SOON_S: Final = 0.05
-"""How long rows wait for a bulk call while single ones may leave."""
+SOON_S: Final = 0.06
+"""How far ahead a call is planned that a row still to come might share, or go before."""
 FULL: Final = 1000
-"""Rows that fill a bulk call: a backlog this long has nothing to gain from single ones."""
+"""Rows that fill a bulk call: nothing that comes later changes it, so it is planned far ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ def choose(waiting: int, now: float, single_at: float, bulk_at: float | None) ->
     end = now + HORIZON_S
     if bulk_at is None:
         return Choice("single") if single_at <= end else Choice(None, single_at)
-    if waiting <= EVEN:
-        if single_at <= now or single_at <= min(bulk_at, end):
-            return Choice("single")
-        return Choice("bulk") if bulk_at <= end else Choice(None, min(single_at, bulk_at))
-    if waiting < FULL and single_at <= now and bulk_at > now + SOON_S:
+    if waiting >= FULL:
+        return Choice("bulk") if bulk_at <= end else Choice(None, bulk_at)
+    soon = now + SOON_S
+    single_first = single_at <= max(now, bulk_at) if waiting <= EVEN else bulk_at > soon
+    if single_first and single_at <= soon:
         return Choice("single")
-    return Choice("bulk") if bulk_at <= end else Choice(None, bulk_at)
+    return Choice("bulk") if bulk_at <= soon else Choice(None, min(single_at, bulk_at))

@@ -3,7 +3,7 @@
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -27,6 +27,8 @@ from streams.config.texts import Names
 
 NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME, examples=["acme"])]
+REVISION: Final = "2026-07-15"
+"""The version of Klaviyo's API that is spoken: pinned here and nowhere else."""
 
 
 class KlaviyoSide(Section):
@@ -60,7 +62,7 @@ class Account(Section):
     """Share of the account's budgets left to others."""
     new_profiles_per_day: Annotated[int, Field(ge=0)] | None = None
     """Contacts cost money: of more new ones in a UTC day somebody is told, once; nothing is held back."""
-    revision: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-07-15"])] = "2026-07-15"
+    revision: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=[REVISION])] = REVISION
 
 
 class Source(Section):

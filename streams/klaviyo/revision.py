@@ -2,5 +2,7 @@
 
 from typing import Final
 
-REVISION: Final = "2026-07-15"
+from streams.config import model
+
+REVISION: Final = model.REVISION
 MEDIA_TYPE: Final = "application/vnd.api+json"

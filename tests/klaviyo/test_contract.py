@@ -6,6 +6,7 @@ differences, then write it anew: ``python -m tests.klaviyo.test_contract``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +68,13 @@ def news(said: dict[str, Any]) -> set[str]:
 
 def installed(version: str) -> Path:
     """A folder with that client, made once; skips where no package can be had, except in CI."""
-    folder = CACHE / f"klaviyo-api-{version}-py{sys.version_info.major}{sys.version_info.minor}"
+    lock = HERE / f"klaviyo-api-{version}.lock"
+    state = sha256(lock.read_bytes()).hexdigest()[:8]
+    folder = CACHE / f"klaviyo-api-{version}-py{sys.version_info.major}{sys.version_info.minor}-{state}"
     if folder.exists():
         return folder
     CACHE.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="new-", dir=CACHE))
-    lock = HERE / f"klaviyo-api-{version}.lock"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     pip += ["--retries", "1", "--timeout", "15", "--require-hashes", "--target", str(made), "-r", str(lock)]
     try:
@@ -80,7 +83,7 @@ def installed(version: str) -> Path:
             if os.environ.get("CI") or "HASHES" in done.stderr:
                 pytest.fail(f"klaviyo-api {version} can't be installed: {done.stderr}")
             pytest.skip(f"klaviyo-api {version} can't be had now: no package index answers")
-        if not folder.exists():
+        with contextlib.suppress(OSError):  # another run was as quick
             made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -46,8 +46,8 @@ def test_no_answer_loses_a_row(case: Case) -> None:
 async def observed(case: Case, count: int, *, more: bool) -> tuple[int, list[str], bool]:
     """After one such answer: events at Klaviyo, reasons of dead letters, whether there was a second call."""
     async with simulator() as sim:
-        line = Line(sim.url, timeout_s=0.5, probe_s=0.1)
         do: dict[str, Any] = (case.bulk if count > 1 and case.bulk else None) or case.do
+        line = Line(sim.url, timeout_s=0.4 if "delay_s" in do else 10, probe_s=0.1)
         await sim.fault({"path": "/api/event*"}, do, times=1)
         line.put(*(operation(n) for n in range(count)))
         await line.drain(30)

@@ -29,7 +29,7 @@ async def test_an_orders_products_are_recorded_once_however_often_they_are_sent(
     assert ids == [each["op_id"] for _, _, each in again.operations]
     assert [each["metric"] for each in payloads(routed)].count("Ordered Product") == 3
     async with simulator(budgets=FREE) as sim:
-        line = Line(sim.url, timeout_s=0.5)
+        line = Line(sim.url, timeout_s=5)
         await sim.fault({"path": "/api/event*"}, {"reset": reset}, times=3)
         line.put(*(operation(n, 1, op_id=each) for n, each in enumerate(ids)))
         await line.drain()

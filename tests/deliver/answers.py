@@ -6,12 +6,13 @@ case, not what somebody wrote.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from streams.deliver.desk import Desk
 from streams.deliver.judge import LONGEST_BACKOFF_S, Judged, Standing, judge
 from streams.deliver.row import Group, Row
 from streams.klaviyo import replies
@@ -24,6 +25,7 @@ PAGE = Path(__file__).parents[2] / "deploy" / "answers.md"
 COMMAND = "python -m tests.deliver.answers"
 ALONE = Request("POST", "/api/events", b"{}", "event/single", ((0,),))
 ROWS = 4
+PROBE_S = next(each.default for each in fields(Desk) if each.name == "probe_s")
 BULK = Request(
     "POST", "/api/event-bulk-create-jobs", b"{}", "event/bulk", tuple((n,) for n in range(ROWS)), bulk=True
 )
@@ -168,7 +170,7 @@ def _lane(judged: Judged, reply: Reply) -> str:
 
 def _again(judged: Judged, reply: Reply) -> str:
     if judged.stopped is not None:
-        return "one row every 30 s, until it is mended"
+        return f"one row every {PROBE_S:g} s, until it is mended"
     if judged.throttled_s is not None:
         return f"after {judged.throttled_s:g} s"
     if not judged.again:

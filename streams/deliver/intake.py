@@ -157,15 +157,19 @@ class Intake:
         self.lane.add(row)
 
     def flow(self) -> None:
-        """Read a topic no further while too much of it waits."""
+        """Read a topic no further while too much of it waits, but for rows that others are held up by."""
         for topic, position in self.positions.items():
             share = 1.0 if position.full else self.lane.fullness(topic.endswith(BACKFILL))
-            if topic not in self.full and share >= 1.0:
+            if topic not in self.full and share >= 1.0 and (position.full or not self._needed(topic)):
                 self.full.add(topic)
                 self.slot.pause(topic)
             elif topic in self.full and share < 0.5:
                 self.full.discard(topic)
                 self.slot.resume(topic)
+
+    def _needed(self, topic: str) -> bool:
+        """Whether rows in doubt, or of an open job, are still to be read: until then others can't go on."""
+        return self.doubts.unread_of(topic) or self.jobs.unread_of(topic)
 
     def _row(self, row: Row, sent: bool) -> None:
         prepared = self.family.prepare(row.op, self.desk.now_ms()) if not sent else None

@@ -94,6 +94,10 @@ class Doubts:
         """Whether some rows in doubt were not taken in again yet: whose they are is not known."""
         return bool(self._unread)
 
+    def unread_of(self, topic: str) -> bool:
+        """Whether some of them are in this topic."""
+        return any(name == topic for name, _ in self._unread)
+
     def covered(self, topic: str, offset: int) -> bytes | None:
         """A row has a new intent or a result; the key of its old intent when that was the last row of it."""
         self._unread.discard((topic, offset))

@@ -68,6 +68,10 @@ class Jobs:
         for known in {id(known): known for known in self._by_row.values()}.values():
             yield from known.who
 
+    def unread_of(self, topic: str) -> bool:
+        """Whether rows of this topic are still to be read: until then their group can't go on."""
+        return any(name == topic for name, _ in self._by_row)
+
     def adopt(self, row: Row) -> bool:
         """Whether a job has the row; with the last of them its group is whole."""
         known = self._by_row.pop((row.topic, row.offset), None)

@@ -56,7 +56,7 @@ class Row:
     @property
     def weight(self) -> int:
         """About what it holds in memory, bytes."""
-        return 1500 + 2 * len(self.value) + self.size
+        return 3500 + 2 * len(self.value) + self.size
 
 
 @dataclass(slots=True, eq=False)

@@ -19,11 +19,12 @@ from faust.transport.drivers.aiokafka import (
 from faust.transport.producer import Producer
 from faust.types import TP, Message
 
-from streams.engine.inbox import BATCH_RECORDS
 from streams.engine.ownership import Ownership
 
 FETCH_WAIT_MS: Final = 500
 FETCH_BYTES: Final = 4 << 20
+POLL_RECORDS: Final = 1000
+"""Unpacked from a fetch at a time: packed ones may be many times as large, and are counted then."""
 FRESH_MS: Final = 1_000
 
 
@@ -55,7 +56,7 @@ class BatchThread(AIOKafkaConsumerThread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            max_poll_records=BATCH_RECORDS,
+            max_poll_records=POLL_RECORDS,
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),

@@ -10,7 +10,9 @@ from streams.engine.topics import BACKFILL
 
 TICK_S: Final = 5.0
 BATCH_RECORDS: Final = 2000
-WAITING_BYTES: Final = 16 << 20
+BATCH_BYTES: Final = 4 << 20
+"""A batch has no more, but for one record that has more by itself: what it becomes has a bound, too."""
+WAITING_BYTES: Final = 8 << 20
 """Above this an input is read no further until half of it is processed."""
 BACKFILL_RECORDS: Final = 200
 BACKFILL_S: Final = 1.0
@@ -115,9 +117,14 @@ class Inbox:
         """The queue whose turn it is: backfill when its second has passed or every live input is empty."""
         if self._held:
             return None
-        if self._backfill and (monotonic() >= self._backfill_due or self._all_empty()):
+        backfill = self._first(self._backfill) is not None
+        if backfill and (monotonic() >= self._backfill_due or self._all_empty()):
             return self._backfill
-        return self._live or None
+        return self._live if self._first(self._live) is not None else None
+
+    def _first(self, waiting: deque[Batch]) -> int | None:
+        """Where the first batch of an input that is not paused stands."""
+        return next((at for at, batch in enumerate(waiting) if batch.topic not in self._paused), None)
 
     def _all_empty(self) -> bool:
         return not self._live and all(
@@ -130,26 +137,34 @@ class Inbox:
         most = BATCH_RECORDS
         if waiting is self._backfill:
             most, self._backfill_due = BACKFILL_RECORDS, monotonic() + BACKFILL_S
-        topic, records = waiting.popleft()
-        while waiting and len(records) < most and waiting[0].topic == topic:
-            records = [*records, *waiting.popleft().records]
-        if len(records) > most:
-            waiting.appendleft(Batch(topic, records[most:]))
-            records = records[:most]
+        at = self._first(waiting) or 0
+        topic, records = waiting[at]
+        del waiting[at]
+        while at < len(waiting) and waiting[at].topic == topic:
+            if not _fitting(records, most) == len(records) < most:
+                break
+            records = [*records, *waiting[at].records]
+            del waiting[at]
+        fit = _fitting(records, most)
+        if len(records) > fit:
+            waiting.insert(at, Batch(topic, records[fit:]))
+            records = records[:fit]
         self._bytes[topic] -= _size(records)
         if self._bytes[topic] < WAITING_BYTES // 2 and topic not in self._paused:
             self._source.resume(topic, self._partition)
         return Batch(topic, records)
 
     def pause(self, topic: str) -> None:
-        """Read this input no further than what was fetched."""
+        """Hand out no more of this input, and read it no further."""
         self._paused.add(topic)
         self._source.pause(topic, self._partition)
 
     def resume(self, topic: str) -> None:
         """Read this input on."""
         self._paused.discard(topic)
-        self._source.resume(topic, self._partition)
+        if self._bytes[topic] <= WAITING_BYTES:
+            self._source.resume(topic, self._partition)
+        self._arrived.set()
 
     def readable(self, topic: str) -> bool:
         """Whether the input may be fetched now."""
@@ -178,6 +193,16 @@ class Inbox:
         """End the batches: the partition goes elsewhere."""
         self.revoked.set()
         self._arrived.set()
+
+
+def _fitting(records: Sequence[Record], most: int) -> int:
+    """How many of the first records a batch may have."""
+    size = 0
+    for number, record in enumerate(records[:most]):
+        size += len(record.value or b"")
+        if size > BATCH_BYTES:
+            return max(number, 1)
+    return min(len(records), most)
 
 
 def _size(records: Sequence[Record]) -> int:

@@ -5,10 +5,12 @@ ours.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from time import time
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import aiokafka
+from aiokafka.errors import IllegalStateError
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers.aiokafka import (
@@ -19,6 +21,7 @@ from faust.transport.drivers.aiokafka import (
 from faust.transport.producer import Producer
 from faust.types import TP, Message
 
+from streams.engine.inbox import BATCH_RECORDS, Fetched
 from streams.engine.ownership import Ownership
 
 FETCH_WAIT_MS: Final = 500
@@ -42,8 +45,19 @@ class SilentProducer(Producer):
         """Nothing to flush."""
 
 
+class Spot(NamedTuple):
+    """Where reading stands: behind the last record, and behind the transaction markers after it, too."""
+
+    behind: int
+    position: int
+
+
 class BatchThread(AIOKafkaConsumerThread):
     """The thread that fetches."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._spots: dict[TP, Spot] = {}
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -56,7 +70,7 @@ class BatchThread(AIOKafkaConsumerThread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            max_poll_records=POLL_RECORDS,
+            max_poll_records=BATCH_RECORDS,
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
@@ -67,22 +81,54 @@ class BatchThread(AIOKafkaConsumerThread):
             **cast("BatchTransport", self.transport).connection,
         )
 
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[TP, Any]:
+        """What was fetched, each part with the offset it began at."""
+        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        found: dict[TP, Any] = {}
+        for tp in active_partitions:
+            if (state := self._state(tp)) is not None and state.has_valid_position:
+                position, batch = state.position, records.get(tp)
+                spot = self._spots.get(tp) or Spot(position, position)
+                if batch:
+                    found[tp] = Fetched(spot.position, batch)
+                self._spots[tp] = Spot(batch[-1].offset + 1 if batch else spot.behind, position)
+        return found
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        """Seek those that are ours still."""
+        assigned = consumer.assignment()
+        ours = {tp: offset for tp, offset in partitions.items() if tp in assigned}
+        self._spots |= {tp: Spot(offset, offset) for tp, offset in ours.items()}
+        with suppress(IllegalStateError):  # dealt elsewhere while it waits for its new position
+            await super()._seek_wait(consumer, ours)
+
+    def _state(self, tp: TP) -> Any:
+        """What the library knows of a partition; None for one that is not ours."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return None
+        try:
+            return subscription.assignment.state_value(tp)
+        except KeyError:
+            return None
+
     def highwater(self, tp: TP) -> int:
         """Last stable offset: nothing behind it may be read yet."""
         return cast("int", self._ensure_consumer().last_stable_offset(tp))
 
     def empty(self, tp: TP, position: int) -> bool:
-        """Whether a fetch younger than a second found nothing behind ``position``."""
-        subscription = self._ensure_consumer()._subscription.subscription
-        if subscription is None or subscription.assignment is None:
+        """Whether a fetch younger than a second found no record behind ``position``."""
+        state, spot = self._state(tp), self._spots.get(tp)
+        if state is None or spot is None or state.lso is None or state.timestamp is None:
             return False
-        try:
-            state = subscription.assignment.state_value(tp)
-        except KeyError:
-            return False
-        if state is None or state.lso is None or state.timestamp is None:
-            return False
-        return bool(position >= state.lso and time() * 1000 - state.timestamp < FRESH_MS)
+        read = position >= spot.behind and spot.position >= state.lso
+        return bool(read and time() * 1000 - state.timestamp < FRESH_MS)
 
 
 class BatchConsumer(Consumer):
@@ -102,13 +148,12 @@ class BatchConsumer(Consumer):
         records, _ = await self._wait_next_records(timeout)
         if self.should_stop or not self.flow_active:
             return
-        for tp, batch in (records or {}).items():
-            if batch:
-                yield tp, self._to_message(tp, batch)
+        for tp, fetched in (records or {}).items():
+            yield tp, self._to_message(tp, fetched)
 
-    def _to_message(self, tp: TP, batch: Any) -> Any:
-        message = super()._to_message(tp, batch[0])
-        message.value = batch
+    def _to_message(self, tp: TP, fetched: Any) -> Any:
+        message = super()._to_message(tp, fetched.records[0])
+        message.value = fetched
         return message
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:

@@ -46,6 +46,13 @@ class Batch(NamedTuple):
         return topic + BACKFILL if self.backfill else topic
 
 
+class Fetched(NamedTuple):
+    """Records of one fetch, and the offset it began at: between that and the first there is none."""
+
+    start: int
+    records: Sequence[Record]
+
+
 class Input(Protocol):
     """The consumer's side of a slot."""
 

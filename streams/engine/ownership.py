@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.engine.errors import Away, Fenced, StateMismatch
-from streams.engine.inbox import Record
+from streams.engine.inbox import Fetched
 from streams.engine.slot import Place, Slot
 from streams.engine.stage import Stage
 from streams.engine.telemetry import gauge, log
@@ -17,6 +19,9 @@ REOPEN_S: Final = (0.5, 1.0, 2.0, 5.0)
 MOST_SLOTS: Final = 200
 """Open ones in a process: each has a producer with its threads and a store with its files."""
 _OPEN = gauge("streams_slots_open", "Slots that this process works on.")
+_DIVIDED = gauge("streams_slots_divided", "Slots of which only some of the inputs are this process's.")
+DIVIDED_S: Final = 30.0
+"""In the middle of a change of partitions or members a slot may be divided; longer, it is an error."""
 _WAITING = gauge("streams_slots_waiting", "Slots that are this process's, beyond the most it may open.")
 JUMP: Final = 1_000
 """Offsets: a larger gap between batches is checked against the log's start."""
@@ -38,6 +43,7 @@ class Ownership:
         self._slots: dict[int, Slot] = {}
         self._room = asyncio.Semaphore(most)
         self._waiting: set[int] = set()
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def revoked(self) -> None:
         """The group deals anew: hand out nothing more, let transactions end."""
@@ -54,12 +60,25 @@ class Ownership:
         self._owned = {partition for partition, named in topics.items() if wanted <= named}
         self._dealt = True
         log.info("assigned", stage=self._stage.name, partitions=sorted(self._owned))
+        self._watch_divided(sorted(topics.keys() - self._owned))
+        for partition in self._waiting - self._owned:
+            self._lives[partition].cancel()
         for partition, slot in self._slots.items():
             slot.inbox.release() if partition in self._owned else slot.inbox.revoke()
         for partition in sorted(self._owned):
             life = self._lives.get(partition)
             if life is None or life.done():
                 self._lives[partition] = asyncio.create_task(self._live(partition), name=f"slot {partition}")
+
+    def _watch_divided(self, partitions: list[int]) -> None:
+        """Nobody can work on a slot of which another process has an input: say so if it lasts."""
+        _DIVIDED.set(len(partitions), {"stage": self._stage.name})
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if partitions:
+            tell = partial(log.error, "slot_divided", stage=self._stage.name, partitions=partitions)
+            self._alarm = asyncio.get_running_loop().call_later(DIVIDED_S, tell)
 
     async def _live(self, partition: int) -> None:
         """One slot from assignment to revocation; beyond the most there may be it waits for another to go."""
@@ -118,7 +137,7 @@ class Ownership:
         """Bring a slot to where it can read; False when it went elsewhere meanwhile."""
         applied = await slot.open()
         tps = {topic: TP(self._place.prefix + topic, slot.partition) for topic in self._place.inputs}
-        first = await self.consumer.earliest_offsets(*tps.values())
+        first = await self._starts(*tps.values())
         for topic, tp in tps.items():
             start = slot.inbox.next.setdefault(topic, first[tp])
             if start < first[tp]:
@@ -159,20 +178,39 @@ class Ownership:
             if (slot := self._slots.get(tp.partition)) is not None and slot.inbox.readable(self._logical(tp))
         }
 
-    async def arrive(self, tp: TP, records: Sequence[Record]) -> None:
-        """Hand fetched records to their slot; without one they are fetched again later."""
+    async def arrive(self, tp: TP, fetched: Fetched) -> None:
+        """Hand fetched records to their slot; without one they are fetched again later.
+
+        What was fetched from further on than the slot stands was on its way when the slot was opened again:
+        taking it in would pass over all between, so that it is read again.
+        """
         slot = self._slots.get(tp.partition)
         if slot is None:
             return
         topic = self._logical(tp)
         expected = slot.inbox.next.get(topic, 0)
-        if records[0].offset - expected > JUMP:
-            start = (await self.consumer.earliest_offsets(tp))[tp]
-            if start > expected:
-                gone = f"{tp.topic} [{tp.partition}]: records {expected} to {start} were deleted unread"
-                self._fatal(StateMismatch(gone))
-                return
-        slot.inbox.arrive(topic, records)
+        try:
+            if fetched.start > expected:
+                raise Away(f"{tp.topic} [{tp.partition}] is read from {fetched.start}, not from {expected}")
+            if fetched.records[0].offset - expected > JUMP:
+                start = (await self._starts(tp))[tp]
+                if start > expected:
+                    gone = f"{tp.topic} [{tp.partition}]: records {expected} to {start} were deleted unread"
+                    self._fatal(StateMismatch(gone))
+                    return
+        except Away as away:
+            log.info("read_again", stage=self._stage.name, partition=tp.partition, why=str(away))
+            await self.consumer.seek_wait({tp: expected})
+        else:
+            slot.inbox.arrive(topic, fetched.records)
+
+    async def _starts(self, *tps: TP) -> dict[TP, int]:
+        """The first offsets kept. Raises Away."""
+        try:
+            found: dict[TP, int] = await self.consumer.earliest_offsets(*tps)
+        except (KafkaError, TimeoutError) as error:
+            raise Away(f"{tps[0].topic}: where it begins can't be told: {error!r}") from error
+        return found
 
     def _logical(self, tp: TP) -> str:
         topic: str = tp.topic
@@ -200,6 +238,7 @@ class Ownership:
     async def stop(self) -> None:
         """End every slot: transactions under way end, the rest is somebody else's."""
         self._owned = set()
+        self._watch_divided([])
         for slot in self._slots.values():
             slot.inbox.hold()
         await asyncio.gather(*(slot.settle() for slot in self._slots.values()))

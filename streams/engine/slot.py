@@ -50,10 +50,10 @@ class Slot:
         self.stage = place.stage
         self.partition = partition
         self.inbox = Inbox(place.inputs, partition, source)
-        self.clock = 0
         self.store: Store
         self._transactions: Transactions
         self._source = source
+        self._clock = 0
         self._positions: dict[str, Position] = {}
         self._accepted_at: dict[str, int] = {}
         self._writing = asyncio.Lock()
@@ -82,7 +82,7 @@ class Slot:
             state = orjson.loads(raw)
             self._check(state)
             self._positions = state["positions"]
-            self.clock = state["clock"]
+            self._clock = state["clock"]
             self.inbox.next = {t: p if isinstance(p, int) else p["next"] for t, p in self._positions.items()}
         return applied
 
@@ -130,7 +130,7 @@ class Slot:
         async with self._writing:
             positions = self._positions | outbox.positions
             accepted_at = self._accepted_at | outbox.accepted_at
-            clock = self._clock(positions, accepted_at)
+            clock = self._time(positions, accepted_at)
             state = {
                 "positions": positions,
                 "clock": clock,
@@ -140,7 +140,7 @@ class Slot:
             self.store.ahead = outbox.changes
             await asyncio.to_thread(self._write, outbox, orjson.dumps(state))
             self.store.ahead = {}
-            self._positions, self._accepted_at, self.clock = positions, accepted_at, clock
+            self._positions, self._accepted_at, self._clock = positions, accepted_at, clock
             self._written_at = monotonic()
         for topic, position in outbox.positions.items():
             offset = position if isinstance(position, int) else position["next"]
@@ -161,7 +161,13 @@ class Slot:
         changes = [*outbox.changes.items(), (changelog.POSITION_KEY, position)]
         self.store.write(changes, offset + 1)
 
-    def _clock(self, positions: dict[str, Position], accepted_at: dict[str, int]) -> int:
+    @property
+    def clock(self) -> int:
+        """Milliseconds since the epoch, as the live inputs tell: goes on without input, and never back."""
+        self._clock = self._time(self._positions, self._accepted_at)
+        return self._clock
+
+    def _time(self, positions: dict[str, Position], accepted_at: dict[str, int]) -> int:
         now = int(time() * 1000)
         times = []
         for topic in self.place.inputs:
@@ -169,7 +175,7 @@ class Slot:
                 position = positions.get(topic) or 0
                 offset = position if isinstance(position, int) else position["next"]
                 times.append(now if self.inbox.at_end(topic, offset) else accepted_at.get(topic, 0))
-        return max(self.clock, min(times, default=0))
+        return max(self._clock, min(times, default=0))
 
     @property
     def forgetful(self) -> bool:

@@ -96,7 +96,7 @@ class Identify:
         for record, identity, seen in events:
             person = resolve(identity, seen, record.offset, view, self._policy)
             if person is None:
-                person = self._unknown(identity, seen, record, view, outbox)
+                person = self._unknown(identity, seen, record, view, slot, outbox)
             if person is not None:
                 self._release(identity, seen, person, view, slot, outbox)
                 merged, late = view.take_merged(), self._late(batch, record, identity)
@@ -135,7 +135,7 @@ class Identify:
         return view
 
     def _unknown(
-        self, event: Identity, seen: Shown, record: Record, view: View, outbox: Outbox
+        self, event: Identity, seen: Shown, record: Record, view: View, slot: Slot, outbox: Outbox
     ) -> Person | None:
         """Nobody is known for the event: hold it, make somebody, or let it go, each with its outcome."""
         if seen.anonymous_id is None:
@@ -150,6 +150,8 @@ class Identify:
             at = min(event["time"], event["accepted_at"])
             return create_anonymous(seen.anonymous_id, record.offset, at, event["event_id"], view)
         pointer = view.pointer(seen.anonymous_id)
+        if pointer.held_to - pointer.held_from >= self._hold_each:
+            self._make_room(seen.anonymous_id, pointer, slot, outbox)
         outcome, reason = self._fate(event, pointer)
         if outcome is Outcome.HELD:
             for key, value in holds.hold(seen.anonymous_id, pointer, event["accepted_at"], record.value):
@@ -158,6 +160,13 @@ class Identify:
         origin = self._origin(record.value)
         outbox.outcome(self._ledger.outcome(origin, event["event_id"], outcome, reason))
         return None
+
+    def _make_room(self, anonymous_id: str, pointer: Pointer, slot: Slot, outbox: Outbox) -> None:
+        def held(number: int) -> bool:
+            key = holds.held_key(anonymous_id, number)
+            return bool(outbox.changes.get(key) or slot.store.get(key))
+
+        holds.make_room(pointer, held)
 
     def _fate(self, event: Identity, pointer: Pointer) -> tuple[Outcome, Reason]:
         if self._anonymous == "drop":

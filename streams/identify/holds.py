@@ -4,7 +4,7 @@
 - ``x`` + accepted-at (8 bytes) + number (8 bytes) + anonymous id → nothing: what expires first comes first
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from streams.identify.people import Pointer
@@ -47,6 +47,12 @@ def release(
             keys = [held_key(anonymous_id, number), expiry_key(accepted_at, number, anonymous_id)]
             yield accepted_at, value[8:], keys
     pointer.held_from = pointer.held_to
+
+
+def make_room(pointer: Pointer, held: Callable[[int], bool]) -> None:
+    """Let go of the first numbers where these are held no longer: they have expired."""
+    while pointer.held_from < pointer.held_to and not held(pointer.held_from):
+        pointer.held_from += 1
 
 
 def parse_expiry(key: bytes) -> tuple[int, int, str]:

@@ -1,11 +1,16 @@
 """How many slots a process works on at once; slots here open by themselves, without a broker."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from faust.types import TP
 
+from streams.engine import ownership
+from streams.engine.inbox import Fetched
 from streams.engine.ownership import Ownership
 from streams.engine.slot import Place, Slot
 from streams.engine.store import Memory
@@ -79,3 +84,65 @@ async def test_stopping_does_not_wait_for_slots_that_wait() -> None:
     async with asyncio.timeout(1):
         await found.stop()
     assert all(life.done() for life in found._lives.values())
+
+
+class Sought:
+    """A consumer that notes where it was told to read on."""
+
+    def __init__(self) -> None:
+        self.places: list[Mapping[TP, int]] = []
+
+    async def seek_wait(self, places: Mapping[TP, int]) -> None:
+        self.places.append(places)
+
+
+def fetched(start: int, first: int, end: int) -> Fetched:
+    records: list[Any] = [SimpleNamespace(offset=n, value=b"") for n in range(first, end)]
+    return Fetched(start, records)
+
+
+async def test_what_was_on_its_way_when_a_slot_was_opened_again_passes_over_nothing() -> None:
+    """The slot stands at 500; what was fetched for the one before it, from 700 on, is read again."""
+    found, tp = owner(1), TP(INPUTS[0], 0)
+    found.consumer = consumer = Sought()
+    await dealt(found, 0)
+    await until(found, {0})
+    inbox = found._slots[0].inbox
+    inbox.next[INPUTS[0]] = 500
+
+    await found.arrive(tp, fetched(700, 700, 800))
+    assert inbox.next[INPUTS[0]] == 500
+    assert consumer.places == [{tp: 500}]
+
+    await found.arrive(tp, fetched(500, 503, 600))  # three are transactions' markers
+    await found.arrive(tp, fetched(600, 601, 650))
+    assert inbox.next[INPUTS[0]] == 650
+    assert len(consumer.places) == 1
+    await found.stop()
+
+
+async def test_a_slot_of_which_an_input_is_elsewhere_is_not_opened_and_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ownership, "DIVIDED_S", 0.01)
+    found = owner(2)
+    found.assigned({TP(INPUTS[0], 0), TP(INPUTS[1], 0), TP(INPUTS[0], 1)})
+    await until(found, {0})
+
+    async with asyncio.timeout(5):
+        while "slot_divided" not in caplog.messages:
+            await asyncio.sleep(0.001)
+    assert found._slots.keys() == {0}
+    await found.stop()
+
+
+async def test_a_slot_that_is_whole_again_in_time_is_not_told() -> None:
+    found = owner(2)
+    found.assigned({TP(INPUTS[0], 1)})
+    alarm = found._alarm
+    await dealt(found, 1)
+    await until(found, {1})
+    assert alarm is not None
+    assert alarm.cancelled()
+    assert found._alarm is None
+    await found.stop()

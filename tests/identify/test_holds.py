@@ -26,3 +26,15 @@ def test_expiry_keys_stand_in_order_of_time_and_say_what_they_are_for() -> None:
 
     parsed = [holds.parse_expiry(key) for key in sorted(keys)]
     assert parsed == [(100, 1, "anon-é"), (200, 2, "anon-é"), (300, 0, "anon-é")]
+
+
+def test_what_expired_makes_room_up_to_the_first_that_is_still_held() -> None:
+    """Numbers and times need not have one order: the second may expire before the first."""
+    pointer = Pointer(held_from=3, held_to=7)
+
+    holds.make_room(pointer, {3, 5}.__contains__)
+    assert (pointer.held_from, pointer.held_to) == (3, 7)
+    holds.make_room(pointer, {5}.__contains__)
+    assert (pointer.held_from, pointer.held_to) == (5, 7)
+    holds.make_room(pointer, set[int]().__contains__)
+    assert (pointer.held_from, pointer.held_to) == (7, 7)

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, cast
 
-from streams.dedupe.marks import bucket_of, candidates, expired, first_seen
+from streams.dedupe.marks import bucket_of, candidates, ends_soon, expired, first_seen
 from streams.engine import topics
 from streams.engine.codec import bytes_field
 from streams.engine.errors import Unreadable
@@ -46,7 +46,7 @@ class Dedupe:
     def step(self, batch: Batch, slot: Slot) -> Outbox | None:
         """One batch: look its marks up, mark what is new, send it on."""
         if not batch.records:
-            slot.store.drop_range(*expired(bucket_of(slot.clock, self._window_ms)))
+            self._forget(slot)
             return None
         outbox = Outbox()
         leads: list[tuple[Record, Lead]] = []
@@ -55,9 +55,8 @@ class Dedupe:
                 leads.append((record, cast("Lead", self._lead(record.value))))
             except Unreadable as why:
                 self._refuse(outbox, record, batch.topic, slot.partition, why)
-        buckets = [bucket_of(lead["accepted_at"], self._window_ms) for _, lead in leads]
         uids = [lead["uid"] for _, lead in leads]
-        keys = [candidates(bucket, uid) for bucket, uid in zip(buckets, uids, strict=True)]
+        keys = [self._candidates(lead) for _, lead in leads]
         found = slot.store.get_many([key for own in keys for key in own])
         line, onward = topics.line(batch.topic), batch.onward("segment.unique")
         for (record, lead), own, new in zip(leads, keys, first_seen(found, uids, keys), strict=True):
@@ -78,6 +77,17 @@ class Dedupe:
         last = leads[-1][1]["accepted_at"] if leads else None
         outbox.position(batch.topic, batch.records[-1].offset + 1, last)
         return outbox
+
+    def _forget(self, slot: Slot) -> None:
+        """Drop what is too old, if anything is: each dropped range costs the reads behind it."""
+        begin, end = expired(bucket_of(slot.clock, self._window_ms))
+        oldest = next(slot.store.scan(begin[:1]), None)
+        if oldest is not None and oldest[0] < end:
+            slot.store.drop_range(begin, end)
+
+    def _candidates(self, lead: Lead) -> list[bytes]:
+        at, window_ms = lead["accepted_at"], self._window_ms
+        return candidates(bucket_of(at, window_ms), lead["uid"], ahead=ends_soon(at, window_ms))
 
     def _duplicate(self, outbox: Outbox, record: Record, origin: Origin) -> None:
         event_id = cast("Identity", self._identity(record.value))["event_id"]

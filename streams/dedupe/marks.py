@@ -7,10 +7,18 @@ from typing import Final
 BUCKETS: Final = 2
 """A window is two buckets long, so a mark lives for one window at least and one and a half at most."""
 
+CLOCKS_MS: Final = 600_000
+"""Two deliveries of an event may pass each other by so much: gateways' clocks, and tries under way."""
+
 
 def bucket_of(accepted_at: int, window_ms: int) -> int:
     """The bucket of an accepted-at (ms)."""
     return accepted_at * BUCKETS // window_ms
+
+
+def ends_soon(accepted_at: int, window_ms: int) -> bool:
+    """Whether a repetition, by another gateway's clock or way, may be in the next bucket already."""
+    return bucket_of(accepted_at + CLOCKS_MS, window_ms) > bucket_of(accepted_at, window_ms)
 
 
 def mark(bucket: int, uid: bytes) -> bytes:
@@ -19,14 +27,15 @@ def mark(bucket: int, uid: bytes) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _beginnings(bucket: int) -> list[bytes]:
+def _beginnings(bucket: int, ahead: bool) -> list[bytes]:
     """What the candidates of a bucket begin with: the same for thousands of events."""
-    return [mark(earlier, b"") for earlier in range(max(bucket - BUCKETS, 0), bucket + 1)]
+    later = [bucket + 1] if ahead else []
+    return [mark(each, b"") for each in (*range(max(bucket - BUCKETS, 0), bucket), *later, bucket)]
 
 
-def candidates(bucket: int, uid: bytes) -> list[bytes]:
-    """Where a mark of this event may stand; a new one goes to the last of these."""
-    return [beginning + uid for beginning in _beginnings(bucket)]
+def candidates(bucket: int, uid: bytes, *, ahead: bool = False) -> list[bytes]:
+    """Where a mark of it may stand, with ``ahead`` in the next bucket, too; a new one goes to the last."""
+    return [beginning + uid for beginning in _beginnings(bucket, ahead)]
 
 
 def expired(bucket: int) -> tuple[bytes, bytes]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.dedupe.marks import bucket_of, candidates, expired, first_seen, mark
+from streams.dedupe.marks import CLOCKS_MS, bucket_of, candidates, ends_soon, expired, first_seen, mark
 
 WINDOW = 1_000
 UID = bytes(16)
@@ -34,3 +34,13 @@ def test_of_equal_events_in_one_batch_the_first_is_new() -> None:
 
     assert first_seen([None] * 9, uids, keys) == [True, True, False]
     assert first_seen([None, b"", None, *[None] * 6], uids, keys) == [False, True, False]
+
+
+@given(st.integers(CLOCKS_MS, 10**12), st.integers(0, CLOCKS_MS))
+def test_a_repetition_that_overtook_the_event_is_found(at: int, ahead: int) -> None:
+    """The event was accepted first and kept last, its repetition by a gateway whose clock is ahead."""
+    window = 2 * CLOCKS_MS
+    keys = candidates(bucket_of(at, window), UID, ahead=ends_soon(at, window))
+
+    assert mark(bucket_of(at + ahead, window), UID) in keys
+    assert keys[-1] == mark(bucket_of(at, window), UID)

@@ -42,7 +42,7 @@ SHELLS = {
 FOREIGN = {
     "aiohttp", "aiokafka", "asyncio", "concurrent", "confluent_kafka", "faust", "http", "logging",
     "multiprocessing", "opentelemetry", "os", "pathlib", "random", "requests", "rocksdict", "secrets",
-    "selectors", "signal", "socket", "stamina", "subprocess", "sys", "threading", "time", "urllib", "uuid",
+    "selectors", "signal", "socket", "subprocess", "sys", "threading", "time", "urllib", "uuid",
     "uvloop",
 }  # fmt: skip
 """Modules by which the world comes in."""

@@ -144,7 +144,7 @@ class Codec:
     def frame(self) -> bytes:
         """The five bytes before each record; a mistake of ours, and raised, before the registry was asked."""
         if not self._frame:
-            raise RuntimeError(f"schema {self.name}: ask the registry first (ready)")
+            raise RuntimeError(f"schema {self.name}: ask the registry first (ready_sync)")
         return self._frame
 
     @property
@@ -159,11 +159,15 @@ class Codec:
         try:
             schema = self._writers[number]
         except KeyError:
-            raise Unlearned(f"schema id {number} is not known yet: registry.learn(values) first") from None
+            raise Unlearned(number) from None
         if schema is None:
             raise Unreadable(f"the registry has no schema of id {number}")
         return schema
 
 
 class Unlearned(RuntimeError):
-    """A value was decoded before its schema id was learned: a mistake of ours, never a dead letter."""
+    """A value was decoded before its schema id was learned; never a dead letter."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"schema id {number} is not known yet: registry.learn(values) first")
+        self.frame = b"\0" + number.to_bytes(4)

@@ -1,18 +1,18 @@
 """Schema ids, looked up once and kept for ever; one Registry a process."""
 
-import asyncio
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Self
 
-import stamina
 from fastavro import parse_schema
 
 from streams.config import Config
 from streams.engine.codec import Codec, Schema, schema_id, schema_text
-from streams.engine.errors import Away, SchemaMissing
+from streams.engine.errors import SchemaMissing
 from streams.engine.schema_api import SchemaApi
 from streams.engine.topics import TOPICS, subject
+from streams.engine.waiting import patiently
 
 
 def api(config: Config) -> SchemaApi:
@@ -47,23 +47,18 @@ class Registry:
         return cls(config.registry.url, config.prefix, auth=_auth(config))
 
     def codec(self, schema: str) -> Codec:
-        """The schema's codec; it decodes at once what is learned, and encodes after ``ready``."""
+        """The schema's codec; it decodes at once what is learned, and encodes after ``ready_sync``."""
         if schema not in self._codecs:
             self._codecs[schema] = Codec(schema, self._writers)
         return self._codecs[schema]
 
-    async def ready(self, *topics: str) -> None:
-        """Look up the ids under which these topics have our own schemas; waits while the registry is away.
+    def ready_sync(self, *topics: str) -> None:
+        """Look up the ids under which these topics have our own schemas.
 
         Raises:
             SchemaMissing: a topic's subject does not have our schema.
+            Away: the registry does not answer.
         """
-        async for attempt in stamina.retry_context(on=Away, attempts=None, timeout=None, wait_max=5.0):
-            with attempt:
-                await asyncio.to_thread(self.ready_sync, *topics)
-
-    def ready_sync(self, *topics: str) -> None:
-        """The same at once, for commands: raises Away instead of waiting."""
         for name in topics:
             schema = TOPICS[name].schema
             if schema is None:
@@ -84,9 +79,7 @@ class Registry:
     async def learn(self, values: Iterable[bytes]) -> None:
         """Make every schema id in these framed values known; returns at once when all are, else waits."""
         for number in self._unknown(values):
-            async for attempt in stamina.retry_context(on=Away, attempts=None, timeout=None, wait_max=5.0):
-                with attempt:
-                    await asyncio.to_thread(self._fetch, number)
+            await patiently(partial(self._fetch, number))
 
     def learn_sync(self, values: Iterable[bytes]) -> None:
         """The same, for commands: raises Away instead of waiting."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from streams.config import Config
+from streams.engine.codec import Unlearned
 from streams.engine.control import ControlTail
 from streams.engine.inbox import Batch
 from streams.engine.outbox import Outbox
@@ -22,6 +23,9 @@ class Context:
     registry: Registry
     slots: Slots
     control: ControlTail
+
+
+Step = Callable[[Batch, Slot], Outbox | None]
 
 
 class Stage(Protocol):
@@ -43,7 +47,16 @@ class Stage(Protocol):
         """Let go of what is shared by the slots."""
 
 
-async def run_batches(slot: Slot, registry: Registry, step: Callable[[Batch, Slot], Outbox | None]) -> None:
+async def _learned(step: Step, batch: Batch, slot: Slot, registry: Registry) -> Outbox | None:
+    """The step's answer, once it knows every schema: records hold others, and so does the state."""
+    while True:
+        try:
+            return step(batch, slot)
+        except Unlearned as unlearned:
+            await registry.learn([unlearned.frame])
+
+
+async def run_batches(slot: Slot, registry: Registry, step: Step) -> None:
     """The life of a slot whose step needs nothing from outside: batch in, one transaction out.
 
     Under a backlog the next batch is worked out while the transaction before it is under way: what that one
@@ -51,8 +64,8 @@ async def run_batches(slot: Slot, registry: Registry, step: Callable[[Batch, Slo
 
     Args:
         slot: an open slot.
-        registry: learns schema ids that come up before the step reads them.
-        step: what one batch, or a tick, turns into; None where nothing changes.
+        registry: learns the schema ids that come up.
+        step: what one batch, or a tick, turns into; None where nothing changes. It may be asked twice.
     """
     writing: asyncio.Task[None] | None = None
     try:
@@ -60,7 +73,7 @@ async def run_batches(slot: Slot, registry: Registry, step: Callable[[Batch, Slo
             await registry.learn(record.value for record in batch.records)
             if writing is not None and not batch.records:
                 await writing  # a tick scans, and sees only what is written
-            outbox = step(batch, slot)
+            outbox = await _learned(step, batch, slot, registry)
             if writing is not None:
                 await writing
                 writing = None

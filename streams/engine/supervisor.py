@@ -45,7 +45,7 @@ class Supervisor:
         self._on_change = on_change
         self._ours, self._theirs = os.pipe()
         self._env = {**os.environ, **(env or {}), parent: str(self._ours)}
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[int]] = []
 
@@ -68,12 +68,21 @@ class Supervisor:
         while True:
             began = monotonic()
             code = await self._run(name)
-            if self._stopping or code == WRONG:
+            if self._stopping.is_set() or code == WRONG:
                 return code
             pause = FIRST_PAUSE_S if monotonic() - began > STEADY_S else pause
             log.warning("child_ended", child=name, code=code, restart_in_s=pause)
-            await asyncio.sleep(pause)
+            if await self._told_within(pause):
+                return code
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _told_within(self, pause_s: float) -> bool:
+        """Wait, but not once all are to end; whether they are."""
+        try:
+            async with asyncio.timeout(pause_s):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
 
     async def _run(self, name: str) -> int:
         child = await asyncio.create_subprocess_exec(
@@ -85,6 +94,8 @@ class Supervisor:
             start_new_session=True,  # a Ctrl-C is ours to pass on
         )
         self._children[name] = child
+        if self._stopping.is_set():  # it was asked for while the child was being made
+            child.send_signal(signal.SIGTERM)
         self._on_change()
         if child.stdout is not None and self._on_line is not None:
             async for line in child.stdout:
@@ -93,7 +104,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Ask all to end; after six seconds those left are killed."""
-        self._stopping = True
+        self._stopping.set()
         for child in self._children.values():
             if child.returncode is None:
                 child.send_signal(signal.SIGTERM)

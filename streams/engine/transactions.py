@@ -13,6 +13,9 @@ from streams.engine.outbox import Produced
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 """A dead writer delays readers at most so long; the producer's delivery time-out lies below it."""
 
+TRIES: Final = 5
+"""What fails so often is told, and tried again by whoever asked for it."""
+
 FENCED: Final = frozenset(
     {
         KafkaError._FENCED,
@@ -73,7 +76,7 @@ class Transactions:
             if error is None:
                 offsets.append(message.offset() or 0)
 
-        while True:
+        for attempt in range(TRIES):
             offsets.clear()
             self._insist(self._producer.begin_transaction)
             try:
@@ -84,10 +87,11 @@ class Transactions:
                 self._insist(lambda: self._producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000))
             except _Aborted as aborted:
                 self._insist(lambda: self._producer.abort_transaction(TRANSACTION_TIMEOUT_MS / 1000))
-                if aborted.away:
-                    raise Away(f"the broker does not answer: {aborted}") from aborted
-                continue
-            return offsets[-1]
+                if aborted.away or attempt == TRIES - 1:
+                    raise Away(f"the broker does not take the records: {aborted}") from aborted
+            else:
+                break
+        return offsets[-1]
 
     def _produce(self, topic: str, record: Produced, delivered: Delivered | None = None) -> None:
         partition, key, value = record
@@ -106,7 +110,7 @@ class Transactions:
 
     def _insist(self, call: Callable[[], Any]) -> None:
         """Call until done; translate what librdkafka raises."""
-        for attempt in range(5):
+        for attempt in range(TRIES):
             try:
                 call()
             except KafkaException as raised:
@@ -115,7 +119,7 @@ class Transactions:
                     raise _Aborted(error) from raised
                 if error.fatal() or error.code() in FENCED:
                     raise Fenced(f"{self.id}: {error.str()}") from raised
-                if not error.retriable() or attempt == 4:
+                if not error.retriable() or attempt == TRIES - 1:
                     raise Away(f"the broker does not answer: {error.str()}") from raised
             else:
                 return

@@ -22,6 +22,7 @@ from streams.segment.client import MAX_CALL_BYTES, Reply, SegmentClient, chunks
 
 LANE: Final = "segment"
 STOPPED_PROBE_S: Final = 30.0
+FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 30.0
 FORGOTTEN_A_TICK: Final = 2000
 
@@ -130,18 +131,14 @@ class Feedback:
     async def _until_answered(self, account: str, part: Sequence[Call], slot: Slot) -> Reply | None:
         """Accepted or rejected, however long it takes; None when the slot is revoked before that."""
         side = self._accounts[account].segment
-        tries = 0
+        longest_s = FIRST_PAUSE_S
         while not slot.revoked.is_set():
             if side is not None and self._control.paused(account, LANE) is None:
                 calls = [call.operation["payload"] for call in part]
                 reply = await self._client.send(side.url, side.write_key.get_secret_value(), calls)
                 if reply.verdict in ("accepted", "rejected"):
                     return reply
-                pause = (
-                    STOPPED_PROBE_S
-                    if reply.verdict == "stopped"
-                    else uniform(0, min(2**tries * 0.2, LONGEST_PAUSE_S))
-                )
+                pause = STOPPED_PROBE_S if reply.verdict == "stopped" else uniform(0, longest_s)
                 level = log.error if reply.verdict == "stopped" else log.warning
                 level(
                     "segment_waits",
@@ -151,7 +148,7 @@ class Feedback:
                     body=reply.body[:200],
                 )
                 pause = max(pause, reply.retry_after_s or 0)
-                tries += 1
+                longest_s = min(longest_s * 2, LONGEST_PAUSE_S)
             else:
                 pause = 1.0
             try:

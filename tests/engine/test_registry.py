@@ -24,16 +24,16 @@ def registered(stack: Stack, prefix: str, schema: str | None = None) -> SchemaAp
 async def test_a_process_reads_what_another_wrote(stack: Stack, prefix: str) -> None:
     registered(stack, prefix)
     writer, reader = Registry(stack.registry, prefix), Registry(stack.registry, prefix)
-    await writer.ready(TOPIC)
+    writer.ready_sync(TOPIC)
     data = writer.codec("control").encode(FACT)
     await reader.learn([data])
     assert reader.codec("control").decode(data) == FACT
 
 
 @pytest.mark.stack
-async def test_a_subject_without_our_schema_says_what_to_run(stack: Stack, prefix: str) -> None:
+def test_a_subject_without_our_schema_says_what_to_run(stack: Stack, prefix: str) -> None:
     with pytest.raises(SchemaMissing, match="streams schemas register"):
-        await Registry(stack.registry, prefix).ready(TOPIC)
+        Registry(stack.registry, prefix).ready_sync(TOPIC)
 
 
 @pytest.mark.stack
@@ -61,7 +61,7 @@ def test_what_is_not_compatible_is_refused_in_both_directions(stack: Stack, pref
         api.register(name, without)
 
 
-async def test_while_the_registry_is_away_ready_waits_and_commands_do_not() -> None:
+async def test_while_the_registry_is_away_stages_wait_and_commands_do_not() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
         registry = Registry(f"http://127.0.0.1:{taken.getsockname()[1]}", "")
@@ -69,4 +69,4 @@ async def test_while_the_registry_is_away_ready_waits_and_commands_do_not() -> N
             registry.ready_sync(TOPIC)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
-                await registry.ready(TOPIC)
+                await registry.learn([b"\0\0\0\0\x07"])

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from streams.engine.errors import Fenced
+from streams.engine.codec import Codec
+from streams.engine.errors import Fenced, Unreadable
 from streams.engine.inbox import Batch
 from streams.engine.outbox import Outbox
 from streams.engine.registry import Registry
@@ -109,4 +110,36 @@ async def test_what_was_worked_out_on_a_failed_transaction_is_never_written(tmp_
         await task
     assert slot.told == ["step reads 0", "begin 0", "step reads 1"]
     assert slot.store.reflects() is None
+    slot.store.close()
+
+
+class KnowsLater:
+    """A registry that knows a schema once it was asked for it."""
+
+    def __init__(self) -> None:
+        self.writers: dict[int, Any] = {}
+
+    async def learn(self, values: Any) -> None:
+        for value in values:
+            self.writers |= {} if not value else {int.from_bytes(value[1:5]): None}
+
+
+async def test_a_schema_that_only_shows_inside_a_record_is_learned(tmp_path: Path) -> None:
+    """After an upgrade an event inside a record, or one held in the state, has the older schema."""
+    slot = WrittenSlowly(tmp_path, [Batch("t", [RECORD])])
+    slot.ends[0].set_result(None)
+    registry = KnowsLater()
+    codec = Codec("envelope", registry.writers)
+    asked: list[str] = []
+
+    def step(batch: Batch, slot_: Slot) -> Outbox:
+        asked.append("asked")
+        with pytest.raises(Unreadable):
+            codec.decode(b"\0\0\0\0\x07...")
+        return Outbox()
+
+    await run_batches(cast("Slot", slot), cast("Registry", registry), step)
+
+    assert registry.writers == {7: None}
+    assert asked == ["asked", "asked"]
     slot.store.close()

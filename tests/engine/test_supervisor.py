@@ -13,6 +13,11 @@ import sys
 from streams.engine.supervisor import supervise
 sys.exit(supervise({"one": [sys.executable, "-c", sys.argv[1], sys.argv[2]]}, "PIPE"))
 """
+ENDS = """
+import os, sys
+open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+sys.exit(1)
+"""
 WAITS = """
 import os, sys
 open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
@@ -65,3 +70,16 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 def test_a_childs_wrong_configuration_ends_all(tmp_path: Path) -> None:
     with parent("import sys; sys.exit(2)", tmp_path / "none") as process:
         assert process.wait(20) == 2
+
+
+def test_a_child_that_waits_for_its_restart_is_not_started_when_all_are_to_end(tmp_path: Path) -> None:
+    """And nobody waits for it: it pauses for two seconds when it has ended three times."""
+    file = tmp_path / "pids"
+    with parent(ENDS, file) as process:
+        until(lambda: len(pids(file)) == 3)
+        until(lambda: not runs(pids(file)[2]))
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(20) == 0
+    assert time.monotonic() - began < 1.5
+    assert len(pids(file)) == 3

@@ -51,6 +51,8 @@ class Fitting:
     over: str
     max_bytes: int
     steps: tuple[Step, ...]
+    always: bool
+    """Whether some step is for every payload."""
 
     def profile(self, made: dict[str, Any]) -> Fitted | Refusal:
         """A profile's payload: its attributes are slimmed, never split."""
@@ -80,8 +82,10 @@ class Fitting:
 
     def _fits(self, custom: dict[str, Any], room: int) -> bool:
         """Whether there is nothing to do: the usual case, told quickly."""
+        if self.always:
+            return False
         data = orjson.dumps(custom)
-        if len(data) > min(_SMALL, room) or any(step.always for step in self.steps):
+        if len(data) > _SMALL or len(data) > room:
             return False
         deep = data.count(b"{") + data.count(b"[") > DEPTH and _deep(custom, DEPTH - 1)
         return len(custom) <= PROPERTIES and not deep
@@ -113,7 +117,8 @@ _EVENT: Final[Path] = ("properties",)
 
 def compile_payload(payload: Payload) -> Fitting:
     """The section as a function of payloads."""
-    return Fitting(payload.over, payload.max_bytes, tuple(map(compile_step, payload.slim)))
+    steps = tuple(map(compile_step, payload.slim))
+    return Fitting(payload.over, payload.max_bytes, steps, any(step.always for step in steps))
 
 
 def _deep(value: Any, left: int) -> bool:

@@ -85,3 +85,12 @@ def test_a_file_that_is_none_says_so_at_its_line(folder: Path, text: str, said: 
 def test_without_examples_it_is_wrong_usage(folder: Path) -> None:
     found = CliRunner().invoke(app, ["rules", "test", "--config", str(folder / "pipeline.yaml")])
     assert found.exit_code == 2
+
+
+def test_what_is_slimmed_is_shown_before_anything_is_sent(folder: Path) -> None:
+    section = "payload: {slim: [{drop: $.properties.debug, always: true}]}\n"
+    (folder / "pipeline.yaml").write_text(section + CONFIG)
+    example = EXAMPLE.replace("total: 12.5", "total: 12.5, debug: [1]").replace("VALUE", "12.5")
+    shown = example + '        unmapped: ["properties.debug: dropped"]\n'
+    assert call(folder, shown).exit_code == 0
+    assert call(folder, example + "        unmapped: []\n").exit_code == 1

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, time
+from time import time
 from typing import Any, Final
 
 import orjson
@@ -57,7 +57,7 @@ class Slot:
         self._positions: dict[str, Position] = {}
         self._accepted_at: dict[str, int] = {}
         self._writing = asyncio.Lock()
-        self._written_at = monotonic()
+        self._written_at = time()
 
     async def open(self) -> int:
         """Fence the former owner, then restore to the changelog's end; the order is what makes it safe.
@@ -82,6 +82,7 @@ class Slot:
             state = orjson.loads(raw)
             self._check(state)
             self._positions = state["positions"]
+            self._written_at = state.get("at", 0.0)
             self._clock = state["clock"]
             self.inbox.next = {t: p if isinstance(p, int) else p["next"] for t, p in self._positions.items()}
         return applied
@@ -131,8 +132,9 @@ class Slot:
             positions = self._positions | outbox.positions
             accepted_at = self._accepted_at | outbox.accepted_at
             clock = self._time(positions, accepted_at)
-            state = {
+            state: dict[str, Any] = {
                 "positions": positions,
+                "at": time(),
                 "clock": clock,
                 "format": FORMAT,
                 "partitions": self.place.partitions,
@@ -141,7 +143,7 @@ class Slot:
             await asyncio.to_thread(self._write, outbox, orjson.dumps(state))
             self.store.ahead = {}
             self._positions, self._accepted_at, self._clock = positions, accepted_at, clock
-            self._written_at = monotonic()
+            self._written_at = state["at"]
         for topic, position in outbox.positions.items():
             offset = position if isinstance(position, int) else position["next"]
             self._source.committed(topic, self.partition, offset)
@@ -180,7 +182,7 @@ class Slot:
     @property
     def forgetful(self) -> bool:
         """Whether the position was written so long ago that it should be written again."""
-        return monotonic() - self._written_at > REMEMBER_S
+        return time() - self._written_at > REMEMBER_S
 
     async def settle(self, timeout_s: float = 2.0) -> None:
         """Wait for the transaction under way, if there is one."""

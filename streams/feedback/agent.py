@@ -108,11 +108,9 @@ class Feedback:
 
     async def _send(self, account: str, calls: list[Call], slot: Slot, outbox: Outbox) -> None:
         """Send in order; refused requests are halved until the calls that are refused alone are found."""
-        waiting = [calls[:]] if calls else []
-        for chunk in chunks([call.operation["payload"] for call in calls]):
-            waiting.append(waiting[0][: len(chunk)])
-            waiting[0] = waiting[0][len(chunk) :]
-        waiting = [part for part in waiting if part]
+        left = iter(calls)
+        requests = chunks([call.operation["payload"] for call in calls])
+        waiting = [list(islice(left, len(request))) for request in requests]
         while waiting and not slot.revoked.is_set():
             part = waiting.pop(0)
             reply = await self._until_answered(account, part, slot)
@@ -139,6 +137,7 @@ class Feedback:
                 if reply.verdict in ("accepted", "rejected"):
                     return reply
                 pause = STOPPED_PROBE_S if reply.verdict == "stopped" else uniform(0, longest_s)
+                pause = max(pause, reply.retry_after_s or 0)
                 level = log.error if reply.verdict == "stopped" else log.warning
                 level(
                     "segment_waits",
@@ -147,7 +146,6 @@ class Feedback:
                     again_in_s=round(pause, 1),
                     body=reply.body[:200],
                 )
-                pause = max(pause, reply.retry_after_s or 0)
                 longest_s = min(longest_s * 2, LONGEST_PAUSE_S)
             else:
                 pause = 1.0

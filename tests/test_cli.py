@@ -177,6 +177,11 @@ def test_a_line_is_set_up_paused_and_audited(stack: Stack, prefix: str, tmp_path
     assert json.loads(found.stdout)["accepted"] == 0
     assert ask("dead-letters", "list", "--json").stdout == ""
     assert ask("dead-letters", "list", "--since", "never").returncode == 2
+    for option in ("--reason", "--lane", "--stage"):  # a misspelt filter finds none, which would look well
+        misspelt = ask("dead-letters", "list", option, "rejectd")
+        assert (misspelt.returncode, "no rejectd; there are" in misspelt.stderr) == (2, True)
+    replay = ask("replay", "--from-offset", "99-0", "--dry-run")
+    assert (replay.returncode, "no partition 99; there are 0 to" in replay.stderr) == (2, True)
     assert ask("dead-letters", "show", "0-0").returncode == 1
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, say, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, settings
 
 if TYPE_CHECKING:
     from streams.config import Config
@@ -55,7 +55,7 @@ def pause(
     values = settings(config)
     chosen = list(_chosen(values, which, everything))
     lanes.pause(values, chosen, reason)
-    say(f"paused: {', '.join(chosen)}")
+    typer.echo(f"paused: {', '.join(chosen)}")
 
 
 def resume(which: Which = None, everything: All = False, config: ConfigFile = FILE) -> None:
@@ -65,7 +65,7 @@ def resume(which: Which = None, everything: All = False, config: ConfigFile = FI
     values = settings(config)
     chosen = list(_chosen(values, which, everything))
     lanes.resume(values, chosen)
-    say(f"resumed: {', '.join(chosen)}")
+    typer.echo(f"resumed: {', '.join(chosen)}")
 
 
 def _chosen(config: "Config", which: str | None, everything: bool) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -104,16 +104,26 @@ def filters_of(
     since: str | None,
     event: str | None,
 ) -> "Filters":
-    """The options' filters."""
+    """The options' filters. A reason, lane or stage that can't be is an error: none found looks well."""
     from datetime import UTC, datetime
 
-    from streams.ledger.letters import Filters, since_ms
+    from streams.engine.lanes import ALL
+    from streams.ledger.letters import STAGES, Filters, since_ms
+    from streams.ledger.reasons import Reason as Known
 
+    _one_of("--reason", reason and reason.partition(":")[0], [each.value for each in Known])
+    _one_of("--lane", lane, ALL)
+    _one_of("--stage", stage, STAGES)
     try:
         after = since_ms(since, datetime.now(UTC)) if since else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from None
     return Filters(reason, lane, account, stage, after, event)
+
+
+def _one_of(option: str, given: str | None, known: Collection[str]) -> None:
+    if given is not None and given not in known:
+        raise typer.BadParameter(f"no {given}; there are {', '.join(known)}", param_hint=option)
 
 
 def _letters(

@@ -88,9 +88,13 @@ def replay(
 
     values = settings(config)
     topics = _topics(imported, bool(from_offset))
-    span = _span(
-        since, until, _places(from_offset, "--from-offset"), _places(to_offset, "--to-offset"), topics
-    )
+    first, last = _places(from_offset, "--from-offset"), _places(to_offset, "--to-offset")
+    if beyond := [number for number in (*first, *last) if number >= values.partitions]:
+        there = f"there are 0 to {values.partitions - 1}"
+        raise typer.BadParameter(
+            f"no partition {beyond[0]}; {there}", param_hint="--from-offset, --to-offset"
+        )
+    span = _span(since, until, first, last, topics)
     given = bool(since or until or from_offset or to_offset or everything or event)
     if given == resume:
         raise typer.BadParameter("give a span (--since, --from-offset), or write --all or --resume")

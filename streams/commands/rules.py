@@ -206,7 +206,7 @@ def given_of(config: "Config", lines: str | None, since: str | None, source: str
         known = ", ".join(config.sources)
         raise typer.BadParameter(f"no source {source}; there are {known}", param_hint="--source")
     if (lines is None) == (since is None):
-        raise typer.BadParameter("name a FILE, or - for stdin, or write --since 1h")
+        raise typer.BadParameter("name a FILE, or - for stdin, or write --since 1h: one of them")
     return [*lines_of(lines or "-")] if since is None else span_of(config, since)
 
 

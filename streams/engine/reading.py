@@ -57,7 +57,10 @@ def translated() -> Iterator[None]:
         found: KafkaError = error.args[0]
         if found.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             raise Misconfigured(f"{found.str()}: run `streams topics apply`") from error
-        raise Away(f"Kafka: {found.str()}") from error
+        why = f"Kafka does not answer: {found.str()}"
+        raise Away(
+            f"{why}; is `kafka.bootstrap` (STREAMS_KAFKA_BOOTSTRAP) right, does a broker run there?"
+        ) from error
 
 
 def quiet(client: Mapping[str, str | int]) -> Properties:

@@ -3,10 +3,13 @@
 Counts are OpenTelemetry's: an application with a provider of its own gets them, too. Count once a batch.
 """
 
+import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -85,10 +88,21 @@ def _quoted(value: object) -> str:
     return repr(text) if not text or any(c.isspace() or c in "\"'=" for c in text) else text
 
 
+_CONNECTION = re.compile(
+    r"KafkaConnectionError|NodeNotReady|CoordinatorNotAvailable|Connect call failed|Unable to update metadata"
+    r"|oordinator dead"
+)
+"""How aiokafka, in a dozen forms, says that a broker does not answer."""
+
+
 class Seldom(logging.Filter):
-    """Lets libraries say the same thing once in ten seconds: in an outage some say it ten times a second."""
+    """Lets libraries say the same thing once in ten seconds: in an outage some say it ten times a second.
+
+    That a broker does not answer is one line in half a minute, under the name that the runbook has for it.
+    """
 
     EVERY_S = 10.0
+    AWAY_EVERY_S = 30.0
     MOST = 1000
 
     def __init__(self) -> None:
@@ -99,13 +113,32 @@ class Seldom(logging.Filter):
         """Whether to let it through; our own lines always are."""
         if record.name.startswith("streams"):
             return True
-        what = (record.name, str(record.msg))
-        if record.created - self._said.get(what, 0.0) < self.EVERY_S:
+        if record.name.startswith("aiokafka") and _CONNECTION.search(text := record.getMessage()):
+            record.name, record.msg, record.args, record.exc_info = "streams", "kafka_away", (), None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.__dict__["facts"] = {"why": text}
+            return self._lately_unsaid((record.name, record.msg), record.created, self.AWAY_EVERY_S)
+        return self._lately_unsaid((record.name, str(record.msg)), record.created, self.EVERY_S)
+
+    def _lately_unsaid(self, what: tuple[str, str], at: float, every_s: float) -> bool:
+        if at - self._said.get(what, 0.0) < every_s:
             return False
         if len(self._said) >= self.MOST:
             self._said.clear()
-        self._said[what] = record.created
+        self._said[what] = at
         return True
+
+
+def _thread_ended(args: threading.ExceptHookArgs) -> None:
+    """A thread of a library that was cancelled as the process ends is a line, anything else its traceback."""
+    ending = isinstance(args.exc_value, asyncio.CancelledError)
+    name = args.thread.name if args.thread else ""
+    logging.getLogger("streams").log(
+        logging.DEBUG if ending else logging.ERROR,
+        "thread_ended",
+        exc_info=None if ending or args.exc_value is None else args.exc_value,
+        extra={"facts": {"thread": name, "error": args.exc_type.__name__}},
+    )
 
 
 def setup_logging(stage: str, *, level: str = "INFO", stream: TextIO = sys.stderr) -> None:
@@ -115,6 +148,7 @@ def setup_logging(stage: str, *, level: str = "INFO", stream: TextIO = sys.stder
     handler.setFormatter(Line(stage, human=human, colours=human and "NO_COLOR" not in os.environ))
     handler.addFilter(Seldom())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    threading.excepthook = _thread_ended
 
 
 def counter(name: str, description: str) -> metrics.Counter:

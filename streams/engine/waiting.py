@@ -11,6 +11,7 @@ from streams.engine.telemetry import log
 
 T = TypeVar("T")
 AGAIN_S: Final = 1.0
+TOLD_EVERY_S: Final = 30.0
 
 
 async def apart(function: Callable[[], T]) -> T:
@@ -36,9 +37,13 @@ async def apart(function: Callable[[], T]) -> T:
 
 async def patiently(function: Callable[[], T]) -> T:
     """Run what blocks, again every second for as long as what it needs is away."""
+    told, told_at = "", 0.0
     while True:
         try:
             return await apart(function)
         except Away as away:
-            log.warning("waiting", why=away)
+            now = asyncio.get_running_loop().time()
+            if str(away) != told or now - told_at >= TOLD_EVERY_S:
+                told, told_at = str(away), now
+                log.warning("waiting", why=away)
             await asyncio.sleep(AGAIN_S)

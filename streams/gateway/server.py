@@ -1,6 +1,7 @@
 """The gateway's process: learns what it must, listens, drains."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -11,6 +12,7 @@ from aiohttp import web
 from streams.config import Config
 from streams.engine.registry import Registry
 from streams.engine.slots import Slots
+from streams.engine.telemetry import log
 from streams.engine.topics import full
 from streams.engine.waiting import patiently
 from streams.gateway import doors
@@ -67,6 +69,7 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
             "gateway": await _listen(public, limits.host, limits.port, reuse_port=reuse_port),
             "admin": await _listen(admin, limits.host, limits.admin_port, reuse_port=False),
         }
+        log.info("listening", pid=os.getpid(), **urls)
         if ready is not None:
             ready(urls)
         await _until_stopped(stop, _learn(config, state))

@@ -1,5 +1,6 @@
 """Dead letters as users see them. Pure."""
 
+import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from typing import Any
 from streams.ledger.marks import Mark
 
 _AGE = re.compile(r"(\d+)([smhd])")
+STAGES = ("gateway", "import", "bridge", "dedupe", "identify", "route", "deliver", "feedback")
+"""Who writes dead letters, in the order of the line."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -98,5 +101,6 @@ def readable(letter: Mapping[str, Any]) -> str:
     """A dead letter for a person: its facts, then the record's bytes as text."""
     at = datetime.fromtimestamp(letter["at"] / 1000, UTC).isoformat(timespec="milliseconds")
     facts = {key: value for key, value in letter.items() if key != "bytes" and value is not None} | {"at": at}
+    facts |= {key: json.dumps(value) for key, value in facts.items() if isinstance(value, Mapping)}
     body = b64decode(letter["bytes"]).decode(errors="backslashreplace")
     return "\n".join([*(f"{key}: {value}" for key, value in facts.items()), "", body])

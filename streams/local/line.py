@@ -116,7 +116,8 @@ def environment(file: Path, found: stack.Stack, addresses: Addresses, data: Path
         "STREAMS_GATEWAY_ADMIN_PORT": str(addresses.ports["admin"]),
     }
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    for name in re.findall(r"\$\{([A-Z][A-Z0-9_]*)\}", text):
+    told = re.sub(r"(^|\s)#.*", "", text, flags=re.MULTILINE)  # comments name variables that nobody needs
+    for name in re.findall(r"\$\{([A-Z][A-Z0-9_]*)\}", told):
         if name not in os.environ:
             env[name] = f"dev-{name.lower()}"
     for name, account in load(file, os.environ | env).accounts.items():
@@ -141,12 +142,22 @@ def prepare(file: Path, *, fresh: bool, port_base: int | None, folder: Path | No
     if fresh:
         shutil.rmtree(data, ignore_errors=True)
     before = named or stack.status(folder)[0]
-    found = named or stack.up(folder, say=lambda text: log.info("stack", says=text.removeprefix("stack: ")))
-    addresses = Addresses.choose(port_base)
-    env = environment(file, found, addresses, data)
-    config = load(file, os.environ | env)
-    schemas.register(config, lambda text: log.debug("schemas", says=text))
-    admin.apply(config, lambda text: log.debug("topics", says=text))
+    at_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        found = named or stack.up(
+            folder, say=lambda text: log.info("stack", says=text.removeprefix("stack: "))
+        )
+        addresses = Addresses.choose(port_base)
+        env = environment(file, found, addresses, data)
+        config = load(file, os.environ | env)
+        schemas.register(config, lambda text: log.debug("schemas", says=text))
+        admin.apply(config, lambda text: log.debug("topics", says=text))
+    except BaseException:  # Ctrl-C, too: what was started for this line does not outlive it
+        if before is None:
+            stack.down(folder)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, at_sigterm)
     return Line(config, file, env, addresses, found, owns_stack=before is None)
 
 
@@ -256,14 +267,23 @@ def told_to_stop() -> Iterator[asyncio.Event]:
 
 def dev(file: Path, *, fresh: bool, port_base: int | None, ready_file: Path | None) -> int:
     """Run the line until Ctrl-C or SIGTERM; prints READY when everything answers."""
-    line = prepare(file, fresh=fresh, port_base=port_base)
+    try:
+        line = prepare(file, fresh=fresh, port_base=port_base)
+    except KeyboardInterrupt:
+        return 0
     return asyncio.run(_dev(line, ready_file))
 
 
 async def _dev(line: Line, ready_file: Path | None) -> int:
     with told_to_stop() as told:
+        starting = asyncio.create_task(start(line))
         try:
-            await start(line)
+            await asyncio.wait(
+                {starting, asyncio.create_task(told.wait())}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if told.is_set():
+                return 0
+            await starting
             line.ready_file = ready_file  # not before: who finds the file relies on the answer
             announce(line)
             failed = asyncio.create_task(line.supervisor.failed())
@@ -271,6 +291,7 @@ async def _dev(line: Line, ready_file: Path | None) -> int:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             return 0 if told.is_set() else failed.result()
         finally:
+            starting.cancel()
             await stop(line)
 
 

@@ -65,8 +65,32 @@ def test_a_library_says_the_same_once_in_ten_seconds_and_we_always() -> None:
     assert [passes("aiokafka", "no node %s", at) for at in (100.0, 100.1, 109.9, 110.1)] == [
         True, False, False, True,
     ]  # fmt: skip
-    assert passes("aiokafka", "no metadata %s", 100.2)
+    assert passes("aiokafka", "no metadata_of %s", 100.2)
     assert [passes("streams", "ended", 100.0) for _ in range(2)] == [True, True]
+
+
+def test_a_broker_that_is_away_is_one_line_of_ours_in_half_a_minute() -> None:
+    seldom = Seldom()
+    texts = (
+        "Unable connect to node with id %s: [Errno 111] Connect call failed",
+        "Unable to update metadata from %s",
+        "Failed fetch messages from %s: NodeNotReadyError: not ready",
+        "Marking the coordinator dead (node %s)for group x.",
+    )
+    lines = []
+    for at in (100.0, 101.0, 129.0, 131.0):
+        for text in texts:
+            record = logging.LogRecord("aiokafka.consumer.fetcher", logging.ERROR, "", 0, text, (1,), None)
+            record.created = at
+            if seldom.filter(record):
+                lines.append(Line("route", human=False, colours=False).format(record).split(" ", 1)[1])
+    assert (
+        lines
+        == [
+            "warning route kafka_away why='Unable connect to node with id 1: [Errno 111] Connect call failed'"
+        ]
+        * 2
+    )
 
 
 async def test_counts_show_on_the_admin_port_as_prometheus_reads_them() -> None:

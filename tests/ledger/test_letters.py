@@ -1,3 +1,4 @@
+import json
 from base64 import b64decode
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ def test_a_dead_letter_is_shown_with_all_documented_fields() -> None:
     assert b64decode(shown["bytes"]) == b"{}"
     assert {"space", "partition", "offset"} <= shown["origin"].keys()
     assert "reason: rejected" in readable(shown)
+    assert f"origin: {json.dumps(shown['origin'])}" in readable(shown)
 
 
 @pytest.mark.parametrize(

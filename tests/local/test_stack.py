@@ -3,6 +3,8 @@
 import http.client
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +18,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from streams.local import compose, kafka, ports, processes
 from streams.local import stack as local
+from streams.local.fetch import data_folder
 from streams.local.stack import Stack, StackUnavailable
+from tests.line import PIPELINE, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("own stack")]
 
@@ -219,3 +223,28 @@ def register(stack: Stack, schema: object) -> int:
     answer = json.loads(connection.getresponse().read())
     connection.close()
     return int(answer["id"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.usefixtures("_java")
+def test_dev_that_is_stopped_while_its_stack_starts_leaves_no_process(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("STREAMS_")}
+    env["STREAMS_DATA"] = str(tmp_path)
+    (tmp_path / "packages").symlink_to(data_folder() / "packages")
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(PIPELINE)
+    dev = subprocess.Popen(
+        [sys.executable, "-m", "streams", "dev", "--config", str(file)], env=env, stderr=subprocess.DEVNULL
+    )
+
+    def kafka_began() -> list[str]:
+        state = tmp_path / "stack" / "stack.json"
+        return re.findall(r'"pid": (\d+)', state.read_text()) if state.exists() else []
+
+    (pid, *_) = eventually(kafka_began)
+    dev.send_signal(number)
+
+    assert dev.wait(10) == 0
+    assert not Path(f"/proc/{pid}").exists()

@@ -10,7 +10,7 @@ from time import time
 from typing import Any, Final, NamedTuple, cast
 
 import aiokafka
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers.aiokafka import (
@@ -21,7 +21,8 @@ from faust.transport.drivers.aiokafka import (
 from faust.transport.producer import Producer
 from faust.types import TP, Message
 
-from streams.engine.inbox import BATCH_RECORDS, Fetched
+from streams.engine.errors import StateMismatch
+from streams.engine.inbox import Fetched
 from streams.engine.ownership import Ownership
 
 FETCH_WAIT_MS: Final = 500
@@ -68,9 +69,9 @@ class BatchThread(AIOKafkaConsumerThread):
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # the positions are ours; a jump over deleted records is never silent
             isolation_level="read_committed",
-            max_poll_records=BATCH_RECORDS,
+            max_poll_records=POLL_RECORDS,
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
@@ -89,7 +90,12 @@ class BatchThread(AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> dict[TP, Any]:
         """What was fetched, each part with the offset it began at."""
-        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        try:
+            records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        except NoOffsetForPartitionError:
+            return {}  # dealt a moment ago, and not sought yet
+        except OffsetOutOfRangeError as error:
+            raise StateMismatch(f"records were deleted before they were read: {error}") from error
         found: dict[TP, Any] = {}
         for tp in active_partitions:
             if (state := self._state(tp)) is not None and state.has_valid_position:

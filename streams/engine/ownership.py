@@ -23,8 +23,6 @@ _DIVIDED = gauge("streams_slots_divided", "Slots of which only some of the input
 DIVIDED_S: Final = 30.0
 """In the middle of a change of partitions or members a slot may be divided; longer, it is an error."""
 _WAITING = gauge("streams_slots_waiting", "Slots that are this process's, beyond the most it may open.")
-JUMP: Final = 1_000
-"""Offsets: a larger gap between batches is checked against the log's start."""
 
 
 class Ownership:
@@ -137,7 +135,10 @@ class Ownership:
         """Bring a slot to where it can read; False when it went elsewhere meanwhile."""
         applied = await slot.open()
         tps = {topic: TP(self._place.prefix + topic, slot.partition) for topic in self._place.inputs}
-        first = await self._starts(*tps.values())
+        try:
+            first = await self.consumer.earliest_offsets(*tps.values())
+        except (KafkaError, TimeoutError) as error:
+            raise Away(f"where the inputs begin can't be told: {error!r}") from error
         for topic, tp in tps.items():
             start = slot.inbox.next.setdefault(topic, first[tp])
             if start < first[tp]:
@@ -189,28 +190,11 @@ class Ownership:
             return
         topic = self._logical(tp)
         expected = slot.inbox.next.get(topic, 0)
-        try:
-            if fetched.start > expected:
-                raise Away(f"{tp.topic} [{tp.partition}] is read from {fetched.start}, not from {expected}")
-            if fetched.records[0].offset - expected > JUMP:
-                start = (await self._starts(tp))[tp]
-                if start > expected:
-                    gone = f"{tp.topic} [{tp.partition}]: records {expected} to {start} were deleted unread"
-                    self._fatal(StateMismatch(gone))
-                    return
-        except Away as away:
-            log.info("read_again", stage=self._stage.name, partition=tp.partition, why=str(away))
+        if fetched.start > expected:
+            log.info("read_again", stage=self._stage.name, partition=tp.partition, topic=topic, at=expected)
             await self.consumer.seek_wait({tp: expected})
         else:
             slot.inbox.arrive(topic, fetched.records)
-
-    async def _starts(self, *tps: TP) -> dict[TP, int]:
-        """The first offsets kept. Raises Away."""
-        try:
-            found: dict[TP, int] = await self.consumer.earliest_offsets(*tps)
-        except (KafkaError, TimeoutError) as error:
-            raise Away(f"{tps[0].topic}: where it begins can't be told: {error!r}") from error
-        return found
 
     def _logical(self, tp: TP) -> str:
         topic: str = tp.topic

@@ -2,10 +2,13 @@
 
 import shutil
 import signal
+import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.engine.reading import Reader
 from streams.local.stack import Stack
@@ -125,3 +128,34 @@ def test_a_zombie_writes_nothing(stack: Stack, prefix: str, tmp_path: Path) -> N
         for row in bench.decoded("segment.unique", "unique")
     ]
     assert len(offsets) == len(set(offsets)) == 6_000
+
+
+def test_records_deleted_before_they_were_read_end_the_stage(
+    stack: Stack, prefix: str, tmp_path: Path
+) -> None:
+    """A few are as bad as many: the process ends, and what starts in its place says how many are missing."""
+    bench = Bench(stack, prefix, tmp_path)
+    worker = bench.worker("dedupe")
+    try:
+        bench.accept(track(n, user_id="u") for n in range(10))
+        eventually(lambda: len(bench.read("segment.unique")) == 10)
+        worker.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        eventually(lambda: time.monotonic() > stopped + 1)  # no fetch waits at the broker any more
+        bench.accept(track(n, user_id="u") for n in range(10, 500))
+        (place,) = {(m.topic() or "", m.partition() or 0) for m in bench.read("segment.events")}
+        admin = AdminClient(bench.config.kafka.client())
+        for deleted in admin.delete_records([TopicPartition(*place, 490)]).values():
+            deleted.result(10)
+        worker.send_signal(signal.SIGCONT)
+        assert worker.wait(30) == 1
+        worker = bench.worker("dedupe")
+        assert worker.wait(30) == 1
+    finally:
+        worker.kill()
+        worker.wait()
+
+    log = (tmp_path / "dedupe.log").read_text()
+    assert "StateMismatch" in log
+    assert "480 records were deleted unread" in log
+    assert len(bench.read("segment.unique")) == 10

@@ -38,9 +38,11 @@ async def one_kill(mode: str, count: int, at: int) -> bool:
 @pytest.mark.parametrize("mode", ["per_request", "global"])
 @pytest.mark.parametrize("count", [3, 60])
 async def test_nothing_is_missing_or_recorded_twice(mode: str, count: int) -> None:
-    killed = await asyncio.gather(*(one_kill(mode, count, at) for at in range(1, 32)))
+    killed: list[bool] = []
+    while all(killed):  # as many boundaries as a life has here: a slow machine has more
+        first = len(killed) + 1
+        killed += await asyncio.gather(*(one_kill(mode, count, at) for at in range(first, first + 20)))
     assert sum(killed) > 4
-    assert not all(killed)
 
 
 async def one_kill_of_an_update(at: int) -> bool:

@@ -14,6 +14,8 @@ LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
 """Who has run for so long starts from the first pause again."""
 PATIENCE_S: Final = 6.0
+LINE_BYTES: Final = 16 << 20
+"""A child's line may be long: one that does not fit would end the watching."""
 WRONG: Final = 2
 """Exit code of a wrong configuration: a restart can't help."""
 
@@ -91,6 +93,7 @@ class Supervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE if self._on_line else None,
             pass_fds=(self._ours,),
+            limit=LINE_BYTES,
             start_new_session=True,  # a Ctrl-C is ours to pass on
         )
         self._children[name] = child

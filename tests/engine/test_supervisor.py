@@ -1,5 +1,6 @@
 """Child processes: restarted when they end, never outliving whoever started them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from streams.engine.supervisor import Supervisor
 
 PARENT = """
 import sys
@@ -83,3 +86,15 @@ def test_a_child_that_waits_for_its_restart_is_not_started_when_all_are_to_end(t
         assert process.wait(20) == 0
     assert time.monotonic() - began < 1.5
     assert len(pids(file)) == 3
+
+
+async def test_a_childs_line_may_be_long() -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+    says = "import os; print('x' * 300_000, flush=True); os.read(int(os.environ['PIPE']), 1)"
+    supervisor = Supervisor(
+        {"one": [sys.executable, "-c", says]}, "PIPE", on_line=lambda _, line: told.put_nowait(line)
+    )
+    supervisor.start()
+    async with asyncio.timeout(20):
+        assert await told.get() == "x" * 300_000
+    await supervisor.stop()

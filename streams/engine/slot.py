@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from streams.engine import changelog
-from streams.engine.errors import StateMismatch
+from streams.engine.errors import Away, EngineError, StateMismatch
 from streams.engine.inbox import Batch, Inbox, Input
 from streams.engine.outbox import DEAD_LETTERS, OUTCOMES, Outbox, Position
 from streams.engine.rereading import Rereader
@@ -57,6 +57,7 @@ class Slot:
         self._positions: dict[str, Position] = {}
         self._accepted_at: dict[str, int] = {}
         self._writing = asyncio.Lock()
+        self._failed: EngineError | None = None
         self._written_at = time()
 
     async def open(self) -> int:
@@ -129,6 +130,8 @@ class Slot:
             Away: the broker does not answer; whether it was written shows when the slot is opened again.
         """
         async with self._writing:
+            if self._failed is not None:  # what waited may rest on what was never written
+                raise self._failed
             positions = self._positions | outbox.positions
             accepted_at = self._accepted_at | outbox.accepted_at
             clock = self._time(positions, accepted_at)
@@ -140,7 +143,12 @@ class Slot:
                 "partitions": self.place.partitions,
             }
             self.store.ahead = outbox.changes
-            await asyncio.to_thread(self._write, outbox, orjson.dumps(state))
+            try:
+                await asyncio.to_thread(self._write, outbox, orjson.dumps(state))
+            except BaseException as failed:
+                left = Away(f"a transaction was left: {failed!r}")
+                self._failed = failed if isinstance(failed, EngineError) else left
+                raise
             self.store.ahead = {}
             self._positions, self._accepted_at, self._clock = positions, accepted_at, clock
             self._written_at = state["at"]

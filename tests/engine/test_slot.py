@@ -1,5 +1,6 @@
 """A slot's position is written often enough to outlive its changelog's retention; no broker here."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from streams.engine import changelog, slot
+from streams.engine.errors import Away
 from streams.engine.outbox import Outbox
 from streams.engine.slot import FORMAT, Place, Slot
 from streams.engine.store import Memory, Store
@@ -73,3 +75,21 @@ async def test_a_process_that_starts_each_day_still_writes_an_idle_position_agai
 def test_an_idle_slots_clock_goes_on_without_a_commit(opened: Slot) -> None:
     before = int(time() * 1000)
     assert opened.clock >= before
+
+
+async def test_what_waits_behind_a_transaction_that_failed_is_not_written(
+    opened: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been worked out on what was never written: lanes of one slot read each other's changes."""
+    written: list[Any] = []
+
+    def write(records: Any) -> int:
+        written.append(records)
+        raise Away("the broker does not answer")
+
+    monkeypatch.setattr(opened._transactions, "write", write)
+    commits = [opened.commit(Outbox()), opened.commit(Outbox())]
+    ends = await asyncio.gather(*commits, return_exceptions=True)
+
+    assert [type(end) for end in ends] == [Away, Away]
+    assert len(written) == 1

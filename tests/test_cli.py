@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -141,6 +142,18 @@ def test_what_is_away_exits_3_and_says_so(starter: Path) -> None:
     found = run("schemas", "check", "--config", str(starter), env=env)
     assert found.returncode == 3
     assert "registry" in found.stderr
+
+
+def test_a_gateway_whose_port_is_taken_exits_3_and_names_the_setting(starter: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env = VARIABLES | {
+            "STREAMS_GATEWAY_PORT": str(taken.getsockname()[1]),
+            "STREAMS_KAFKA_BOOTSTRAP": NOBODY,
+        }
+        found = run("gateway", "--config", str(starter), env=env)
+    assert found.returncode == 3
+    assert "is another gateway there? Set `gateway.port`" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_lanes_ask_for_one_way_of_saying_which_and_for_a_reason(starter: Path) -> None:

@@ -1,6 +1,7 @@
 """One stage as one process: a Faust app with one agent, in one consumer group."""
 
 import asyncio
+import errno
 import fcntl
 import gc
 import logging
@@ -16,7 +17,7 @@ from aiokafka.helpers import create_ssl_context
 from streams.config import Config
 from streams.engine.consumer import Assignor, BatchTransport
 from streams.engine.control import ControlTail
-from streams.engine.errors import EngineError
+from streams.engine.errors import Away, EngineError, Misconfigured
 from streams.engine.ownership import Ownership
 from streams.engine.registry import Registry
 from streams.engine.slot import Place
@@ -54,11 +55,22 @@ def connection(client: dict[str, Any]) -> dict[str, Any]:
 
 
 def lock_folder(data: Path, stage: str) -> tuple[Path, IO[str]]:
-    """The first folder DATA/STAGE/N that no other process holds, locked for this process's life."""
+    """The first folder DATA/STAGE/N that no other process holds, locked for this process's life.
+
+    Raises:
+        Misconfigured: this user can't make or write it.
+    """
     for number in range(1000):
         folder = data / stage / str(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / "lock").open("w")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = (folder / "lock").open("w")
+        except OSError as error:
+            if error.errno == errno.ENOSPC:  # passes: whoever started us tries again
+                raise Away(f"no room for the state in {folder}: enlarge the disk, or move `data:`") from error
+            raise Misconfigured(
+                f"{folder}: {error.strerror}; `data:` (STREAMS_DATA) must be one that this user may write"
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

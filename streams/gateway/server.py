@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from streams.config import Config
+from streams.engine.errors import Away
 from streams.engine.registry import Registry
 from streams.engine.slots import Slots
 from streams.engine.telemetry import log
@@ -40,7 +41,7 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
     Raises:
         ConfigError: a contract can't be used.
         Misconfigured: a schema is not registered, or a space has no slot.
-        OSError: a port is taken.
+        Away: a port is taken.
     """
     stop = _stop_signal()
     publisher = Publisher(
@@ -102,7 +103,13 @@ async def _until_stopped(stop: asyncio.Event, learn: Coroutine[Any, Any, None]) 
 
 async def _listen(runner: web.BaseRunner, host: str, port: int, *, reuse_port: bool) -> str:
     await runner.setup()
-    await web.TCPSite(runner, host, port, reuse_port=reuse_port or None).start()
+    try:
+        await web.TCPSite(runner, host, port, reuse_port=reuse_port or None).start()
+    except OSError as error:
+        raise Away(
+            f"can't listen on {host}:{port}: {error.strerror or error}; is another gateway there? Set "
+            "`gateway.port`, `gateway.admin_port`, or share the port with --reuse-port"
+        ) from error
     bound = runner.addresses[0][:2]
     return f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
 

@@ -49,10 +49,10 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _told("schemas", registry, lambda: diagnosis.schemas(schemas.check(config)))
     if not any(each.level == "away" for each in broker):
         yield from _told(
-            "topics", "run `streams topics apply`", lambda: diagnosis.topics(admin.verify(config))
+            "topics", "run `streams topics apply`", lambda: diagnosis.topics(admin.verify(config)), registry
         )
         for name, check in _of_kafka(config).items():
-            yield from _told(name, f"look at the log of {config.kafka.bootstrap}", check)
+            yield from _told(name, f"look at the log of {config.kafka.bootstrap}", check, registry)
     yield from account_rules.unknown_fields(_unknown_fields(config))
     for account in config.accounts.values():
         yield from _account(config, account)
@@ -67,14 +67,14 @@ def _of_kafka(config: Config) -> dict[str, Check]:
     }
 
 
-def _told(check: str, mend: str, probe: Check) -> Iterator[Finding]:
-    """A check's findings; what can't be asked is one, too."""
+def _told(check: str, mend: str, probe: Check, registry: str = "") -> Iterator[Finding]:
+    """Findings of a check; what can't be asked is one, too. ``registry``: the mend where that one is away."""
     try:
         yield from probe()
     except Misconfigured as why:
         yield fail(check, str(why), mend)
     except (Away, OSError) as why:
-        yield away(check, str(why), mend)
+        yield away(check, str(why), registry if registry and str(why).startswith("registry") else mend)
 
 
 def _brokers(config: Config) -> Iterable[Finding]:

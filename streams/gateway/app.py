@@ -14,7 +14,7 @@ from aiohttp import web
 from streams.config.sections import Gateway as Limits
 from streams.engine.errors import Away
 from streams.engine.telemetry import log
-from streams.gateway import bodies, engagement, records, signatures
+from streams.gateway import bodies, records, signatures
 from streams.gateway.bodies import Piece, Unusable
 from streams.gateway.doors import Doors, SourceDoor
 from streams.gateway.messages import TYPES, Arrival
@@ -22,6 +22,7 @@ from streams.gateway.metrics import Metrics
 from streams.gateway.publish import Records
 from streams.gateway.reading import read
 from streams.gateway.records import Encoders, Outgoing
+from streams.klaviyo import engagement
 from streams.segment.tracking_plan import TrackingPlan
 
 KLAVIYO_BODY = 16 * 1024 * 1024

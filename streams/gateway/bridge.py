@@ -29,10 +29,11 @@ from streams.gateway import bodies
 from streams.gateway.bridge_watch import Watch
 from streams.gateway.entry import Entry, invalid
 from streams.gateway.foreign import Crossing, Foreign, behind
-from streams.gateway.messages import Arrival, Refusal
+from streams.gateway.messages import Arrival
 from streams.gateway.records import DEAD_LETTERS, EVENTS
 from streams.ledger.reasons import Reason
 from streams.segment import plan_files
+from streams.segment.refusal import Refusal
 
 STAGE: Final = "bridge"
 AGAIN_S: Final = 1.0

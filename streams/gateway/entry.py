@@ -6,11 +6,12 @@ from typing import Any, Final
 from streams.engine.outbox import Produced
 from streams.engine.partition import partition_of
 from streams.gateway import messages
-from streams.gateway.messages import Arrival, Refusal
+from streams.gateway.messages import Arrival
 from streams.gateway.records import Encoder
 from streams.ledger.outcomes import dead_letter
 from streams.ledger.reasons import Reason
 from streams.segment.envelope import Origin
+from streams.segment.refusal import Refusal
 
 TOO_LARGE_SHOWN: Final = 262_144
 """Bytes of a refused record that its dead letter keeps at most: more than any that is accepted has."""

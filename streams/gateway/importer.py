@@ -27,13 +27,14 @@ from streams.engine.topics import full, twin
 from streams.engine.transactions import Transactions
 from streams.gateway import messages
 from streams.gateway.entry import Entry, invalid
-from streams.gateway.messages import Arrival, Refusal
+from streams.gateway.messages import Arrival
 from streams.gateway.records import DEAD_LETTERS, EVENTS
 from streams.gateway.rows.mapping import Message, Shape, Unmappable, message_of
 from streams.gateway.rows.row import Reader, Row
 from streams.gateway.rows.sent import Sent
 from streams.gateway.rows.standing import KIND, Standing, name_of
 from streams.segment import plan_files
+from streams.segment.refusal import Refusal
 from streams.segment.tracking_plan import TrackingPlan
 
 STAGE: Final = "import"

@@ -4,29 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from streams.gateway.times import epoch_ms
 from streams.ledger.reasons import Reason
 from streams.segment.envelope import Envelope, event_uid, typed_identifier
+from streams.segment.refusal import LONGEST_ID, Refusal
+from streams.segment.times import epoch_ms
 from streams.segment.tracking_plan import TrackingPlan
 
 TYPES = frozenset({"track", "identify", "page", "screen", "group", "alias"})
-LONGEST_ID = 255
-"""Klaviyo's cap of an external_id, and a bound for every key in the line's state."""
 LONGEST_NAME = 1024
 _NOTHING: dict[str, Any] = {}
 _OBJECTS = ("context", "properties", "traits")
 _NAMED = frozenset({"page", "screen"})
 _BY_CONTACT = frozenset({"track", "identify"})
 """The types that may name a person by e-mail address or phone alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an event can't enter the line; ``detail`` names every violation."""
-
-    reason: Reason
-    detail: str
-    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ import orjson
 from streams.config import Config
 from streams.engine.partition import partition_of
 from streams.engine.topics import twin
-from streams.gateway import engagement, messages
-from streams.gateway.engagement import Delivery
-from streams.gateway.messages import Arrival, Refusal
+from streams.gateway import messages
+from streams.gateway.messages import Arrival
 from streams.gateway.records import ENGAGEMENT, EVENTS
+from streams.klaviyo import engagement
+from streams.klaviyo.engagement import Delivery
 from streams.ledger.reentry import Line, Reentry, Stays
+from streams.segment.refusal import Refusal
 
-STAGES = ("gateway", "import", "bridge")
+STAGES = ("gateway", "import", "bridge", "poll")
 """Who refuses before the line."""
 
 

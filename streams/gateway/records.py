@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from zlib import crc32
 
-from streams.gateway import engagement, messages
+from streams.gateway import messages
 from streams.gateway.bodies import Piece
-from streams.gateway.messages import Arrival, Refusal
+from streams.gateway.messages import Arrival
+from streams.klaviyo import engagement
 from streams.ledger.reasons import Reason
 from streams.segment.envelope import Origin
+from streams.segment.refusal import Refusal
 
 EVENTS, ENGAGEMENT, DEAD_LETTERS = "segment.events", "klaviyo.engagement", "dead.letters"
 STAGE = "gateway"

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from hashlib import sha1, sha256
 
-from streams.gateway.times import epoch_ms
+from streams.segment.times import epoch_ms
 
 WHOLE_BODY_HEADER = "X-Segment-Signature"
 """HMAC-SHA1, hex, over the whole raw body."""

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.gateway.engagement import Delivery, read
-from streams.gateway.messages import Refusal
+from streams.klaviyo.engagement import Delivery, read
+from streams.segment.refusal import Refusal
 from streams.simulators.klaviyo.config import SimConfig, Webhook
 from streams.simulators.klaviyo.server import serve
 from tests.gateway.conftest import KLAVIYO_SECRET, Running

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.gateway.messages import Arrival, Refusal, read
+from streams.gateway.messages import Arrival, read
 from streams.ledger.reasons import Reason
 from streams.segment.envelope import Envelope, event_uid
+from streams.segment.refusal import Refusal
 
 NOW = 1_800_000_000_000
 ARRIVAL = Arrival("web", ("acme",), NOW, "trace", 32_768)

@@ -12,9 +12,10 @@ import pytest
 from aiohttp import web
 
 from streams.gateway import bodies, messages
-from streams.gateway.messages import Arrival, Refusal
+from streams.gateway.messages import Arrival
 from streams.local.traffic import Message, Webhook, generate, send
 from streams.local.traffic.packing import MOST_BYTES, pack
+from streams.segment.refusal import Refusal
 
 START = 1_767_225_600_000
 ARRIVAL = Arrival("web", ("acme",), START, "t", 32_768)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from streams.config.sections import Lists
-from streams.gateway.times import epoch_ms
 from streams.klaviyo.requests import event_row, iso
 from streams.route.engagement import engagement_call
+from streams.segment.times import epoch_ms
 from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_conflicts import update
 from tests.deliver.test_consent import at_klaviyo, say

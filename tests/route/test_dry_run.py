@@ -13,6 +13,7 @@ from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Outcome
 from streams.route.dry_run import Call, Fate, Line, Person, Steps, dry_run
 from streams.segment.envelope import Envelope
+from streams.segment.refusal import Refusal
 from tests.route.sample import router
 
 RULES = router(
@@ -30,7 +31,7 @@ def read(text: bytes) -> tuple[Envelope, ...] | Fate:
     except orjson.JSONDecodeError as error:
         return Fate(Outcome.DEAD_LETTERED, f"invalid_json:{error}")
     found = messages.read(message, text, text, ARRIVAL)
-    if isinstance(found, messages.Refusal):
+    if isinstance(found, Refusal):
         return Fate(Outcome.DEAD_LETTERED, f"{found.reason}:{found.detail}")
     return tuple(envelope for _, envelope in found)
 

@@ -6,7 +6,6 @@ import orjson
 
 from streams.config import Account, Config
 from streams.config.secret import MASK
-from streams.gateway.times import epoch_ms
 from streams.klaviyo import audience, consents, erasure, limits, merging, requests
 from streams.klaviyo.consents import Person
 from streams.klaviyo.operation import Operation
@@ -15,6 +14,7 @@ from streams.klaviyo.revision import MEDIA_TYPE
 from streams.ledger.reasons import Outcome, Reason
 from streams.route.dry_run import Call, Fate
 from streams.segment.envelope import Profile
+from streams.segment.times import epoch_ms
 
 FRESH_MS: Final = 5 * 60_000
 """Consent older than this is told as given in the past, so that Klaviyo itself refuses a stale one."""

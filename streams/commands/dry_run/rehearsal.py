@@ -9,11 +9,12 @@ from streams.commands.dry_run.calls import Calls
 from streams.commands.dry_run.people import People
 from streams.config import Config
 from streams.gateway import messages
-from streams.gateway.messages import Arrival, Refusal
+from streams.gateway.messages import Arrival
 from streams.ledger.reasons import Outcome, Reason
 from streams.route.dry_run import Fate, Line, Steps, dry_run
 from streams.route.rules import compile_rules
 from streams.segment.envelope import Envelope
+from streams.segment.refusal import Refusal
 from streams.segment.tracking_plan import TrackingPlan
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from streams.gateway.times import epoch_ms
+from streams.segment.times import epoch_ms
 
 _OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})

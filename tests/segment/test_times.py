@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.gateway.times import epoch_ms
+from streams.segment.times import epoch_ms
 
 AT = 1_767_225_600_000
 """2026-01-01T00:00:00Z."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streams.gateway.messages import LONGEST_ID, Refusal
-from streams.gateway.times import epoch_ms
 from streams.ledger.reasons import Reason
 from streams.segment.envelope import Engagement, typed_identifier
+from streams.segment.refusal import LONGEST_ID, Refusal
+from streams.segment.times import epoch_ms
 
 _EMAIL = ("email", "$email", "Recipient Email Address")
 _PHONE = ("phone_number", "$phone_number", "phone", "To Number")

@@ -62,8 +62,9 @@ def _table() -> Iterator[Topic]:
     for stage in INPUTS:
         sharded = stage in ("dedupe", "route")
         changelog = Topic(f"changelog.{stage}", None, "events" if sharded else "slots", None, compacted=True)
-        # dedupe's marks are packed by batch, so only time deletes them; the window comes on top
-        yield replace(changelog, retention_ms=2 * DAY_MS, compacted=False) if stage == "dedupe" else changelog
+        # dedupe's marks are packed by batch, so only time deletes them; the window comes on top. However long
+        # dedupe stood still, its position is kept as long as what it has not read
+        yield replace(changelog, retention_ms=14 * DAY_MS, compacted=False) if stage == "dedupe" else changelog
 
 
 def _with_twins(table: Iterator[Topic]) -> Iterator[Topic]:

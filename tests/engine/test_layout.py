@@ -55,10 +55,10 @@ def test_fewer_replicas_are_told_more_are_not() -> None:
     assert not list(differences("outcomes", layout, three))
 
 
-def test_dedupes_changelog_is_kept_for_the_window_and_two_days_the_others_are_compacted() -> None:
+def test_dedupes_changelog_is_kept_as_long_as_events_and_the_window_the_others_are_compacted() -> None:
     found = wanted(config(dedupe="{window_days: 3}"), 1)
     dedupe, route = found["changelog.dedupe"].settings, found["changelog.route"].settings
-    assert (dedupe["cleanup.policy"], dedupe["retention.ms"]) == ("delete", str(5 * DAY_MS))
+    assert (dedupe["cleanup.policy"], dedupe["retention.ms"]) == ("delete", str(17 * DAY_MS))
     assert (route["cleanup.policy"], route["delete.retention.ms"]) == ("compact", str(2 * DAY_MS))
     assert "retention.ms" not in route
 

@@ -102,7 +102,7 @@ class BatchThread(AIOKafkaConsumerThread):
                 position, batch = state.position, records.get(tp)
                 spot = self._spots.get(tp) or Spot(position, position)
                 if batch:
-                    found[tp] = Fetched(spot.position, batch)
+                    found[tp] = Fetched(spot.behind, batch)  # read without a gap: markers at most lie between
                 self._spots[tp] = Spot(batch[-1].offset + 1 if batch else spot.behind, position)
         return found
 

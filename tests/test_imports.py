@@ -33,8 +33,8 @@ SHELLS = {
     "identify": {"agent.py"},
     "route": {"agent.py"},
     "deliver": {
-        *("agent.py", "brake.py", "calling.py", "desk.py", "pages.py", "readback.py", "rereads.py"),
-        "sender.py",
+        *("agent.py", "brake.py", "calling.py", "desk.py", "pages.py", "polling.py", "readback.py"),
+        *("rereads.py", "sender.py"),
     },
     "feedback": {"agent.py"},
 }

@@ -37,6 +37,11 @@ class KlaviyoSide(Section):
     api_key: Secret
     url: Url = "https://a.klaviyo.com"
     webhook_secrets: Secrets = Field(default=(), alias="webhook_secret", max_length=2)
+    poll_minutes: Annotated[float, Field(gt=0)] | None = None
+    """How often to ask for the events that ``engagement.forward`` names, where no webhook brings them.
+
+    One that Klaviyo shows more than half an hour late, behind newer ones, is missed.
+    """
 
     @property
     def webhook_secret(self) -> Secret | None:

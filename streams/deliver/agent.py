@@ -18,6 +18,8 @@ from streams.deliver.guard import Brake, Guard, NewBrake
 from streams.deliver.lists import Lists
 from streams.deliver.naming import Naming
 from streams.deliver.occupancy import Occupancy
+from streams.deliver.polling import Poll
+from streams.deliver.polling import Settings as PollSettings
 from streams.deliver.profiles import Profiles
 from streams.deliver.readback import ReadBack
 from streams.deliver.readback import Settings as LookSettings
@@ -55,7 +57,12 @@ class Deliver:
     name: ClassVar[str] = "deliver"
     inputs: ClassVar[tuple[str, ...]] = topics.inputs("deliver")
     packed: ClassVar[bool] = False
-    schemas: ClassVar[tuple[str, ...]] = ("klaviyo.events", "outcomes", "dead.letters")
+    schemas: ClassVar[tuple[str, ...]] = (
+        "klaviyo.events",
+        "klaviyo.engagement",
+        "outcomes",
+        "dead.letters",
+    )
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -69,7 +76,7 @@ class Deliver:
             return
         client = self._client(account)
         try:
-            await self._deliver(slot, self._desk(account, client, slot))
+            await self._deliver(slot, self._desk(account, client, slot), account)
         finally:
             await client.close()
 
@@ -113,7 +120,7 @@ class Deliver:
         desk.spending.restore(slot.store.scan(spending.PREFIX), desk.clock(), desk.now_ms())
         return desk
 
-    async def _deliver(self, slot: Slot, desk: Desk) -> None:
+    async def _deliver(self, slot: Slot, desk: Desk, account: Account) -> None:
         config = self._context.config
         brakes: list[LaneBrake] = []
 
@@ -129,7 +136,7 @@ class Deliver:
         feeding = asyncio.create_task(self._feed(slot, by_topic))
         looks = LookSettings(after_ms, config.deliver.readback_pages, self._context.registry.learn_sync)
         looking = ReadBack(desk, slot, by_topic["klaviyo.events"], looks)
-        parts: list[Sender | ReadBack] = [looking, *senders]
+        parts: list[Poll | Sender | ReadBack] = [*self._polls(slot, desk, account), looking, *senders]
         running = [asyncio.create_task(part.run()) for part in parts]
         try:
             await asyncio.wait([feeding, *running], return_when=asyncio.FIRST_COMPLETED)
@@ -146,6 +153,17 @@ class Deliver:
         for end in ends:
             if isinstance(end, Exception):
                 raise end
+
+    def _polls(self, slot: Slot, desk: Desk, account: Account) -> list[Poll]:
+        """The polling of engagement, where it is wanted."""
+        minutes = account.klaviyo.poll_minutes
+        if minutes is None:
+            return []
+        context = self._context
+        partition = context.slots.space(account.space)
+        encode = context.registry.codec("engagement").encode
+        forward = context.config.engagement.forward
+        return [Poll(desk, slot, PollSettings(minutes * 60, forward, partition, encode))]
 
     async def _feed(self, slot: Slot, by_topic: Mapping[str, Sender]) -> None:
         registry = self._context.registry

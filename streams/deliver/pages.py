@@ -35,12 +35,16 @@ class NotNow(Exception):
 
 
 class Pages:
-    """What one account shows. ``rests``: whether nothing should be asked now."""
+    """What one account shows.
 
-    def __init__(self, desk: Desk, slot: Slot, rests: Callable[[], bool]) -> None:
+    ``rests``: whether nothing should be asked now; ``refusal``: what is logged when Klaviyo will not be read.
+    """
+
+    def __init__(self, desk: Desk, slot: Slot, rests: Callable[[], bool], refusal: str) -> None:
         self._desk = desk
         self._slot = slot
         self._rests = rests
+        self._refusal = refusal
         self._metrics: dict[str, list[str]] = {}
         self._metrics_at = float("-inf")
         self._failures = 0
@@ -60,7 +64,7 @@ class Pages:
         await self._know_metrics({metric for _, metric, _ in named})
         look = Look.planned(receipts.windows(named), self._metrics, pages * -(-len(named) // api.PAGE))
         while windows := look.next(CALLS):
-            answers = await self._ask(
+            answers = await self.ask(
                 [api.find_events(each.metric_id, each.since_s, each.until_s, each.cursor) for each in windows]
             )
             for window, answer in reversed(list(zip(windows, answers, strict=True))):
@@ -78,7 +82,7 @@ class Pages:
         found: dict[str, list[str]] = {}
         cursor: str | None = None
         while True:
-            answer = (await self._ask([api.find_metrics(cursor)]))[0]
+            answer = (await self.ask([api.find_metrics(cursor)]))[0]
             if answer is None:
                 continue
             for name, metric_id in api.metric_names(answer.data):
@@ -88,8 +92,14 @@ class Pages:
                 break
         self._metrics, self._metrics_at = found, now
 
-    async def _ask(self, requests: Sequence[Request]) -> list[Accepted | None]:
-        """Reserve, write that down, then ask: as much as the budget allows now; None: ask that again."""
+    async def ask(self, requests: Sequence[Request]) -> list[Accepted | None]:
+        """Reserve, write that down, then ask: as much as the budget allows now; None: ask that again.
+
+        All requests share one budget.
+
+        Raises:
+            NotNow: after so many seconds.
+        """
         if self._rests():
             raise NotNow(REST_S)
         desk = self._desk
@@ -132,6 +142,6 @@ class Pages:
             return verdict
         if not self.refused:
             why = getattr(verdict, "detail", "") or str(verdict)
-            log.error("readback_refused", account=desk.account, why=why, probe_s=desk.probe_s)
+            log.error(self._refusal, account=desk.account, why=why, probe_s=desk.probe_s)
         self.refused = True
         raise NotNow(desk.probe_s)

@@ -69,7 +69,7 @@ class ReadBack:
         self._started = desk.clock()
         self._out: set[bytes] = set()
         self._stopped = asyncio.Event()
-        self._pages = Pages(desk, slot, self._rests)
+        self._pages = Pages(desk, slot, self._rests, "readback_refused")
 
     def stop(self) -> None:
         """Begin nothing more."""

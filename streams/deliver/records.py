@@ -6,6 +6,7 @@ from streams.deliver.row import Settled
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.replies import SHOWN
 from streams.segment.envelope import Origin
+from streams.segment.refusal import Refusal
 
 STAGE: Final = "deliver"
 
@@ -55,7 +56,22 @@ def unreadable(value: bytes, account: str, space: str, lane: str, at_ms: int, wh
     return _letter(op, lane, at_ms) | {"reason": "unreadable", "detail": why, "bytes": value}
 
 
-def _letter(op: Operation, lane: str, at_ms: int) -> dict[str, Any]:
+def unpolled(refusal: Refusal, body: bytes, account: str, space: str, at_ms: int) -> dict[str, Any]:
+    """A dead letter for a polled event that the line can't hold: refused before it, as at the gateway."""
+    origin: Origin = {
+        "line": "engagement",
+        "space": space,
+        "partition": -1,
+        "offset": -1,
+        "accepted_at": at_ms,
+        "replay": None,
+    }
+    op: Any = {"account": account, "origin": origin, "event_id": refusal.event_id, "op_id": None}
+    said = {"stage": "poll", "reason": str(refusal.reason), "detail": refusal.detail, "bytes": body}
+    return _letter(op, None, at_ms) | said
+
+
+def _letter(op: Operation, lane: str | None, at_ms: int) -> dict[str, Any]:
     return {
         "at": at_ms,
         "stage": STAGE,

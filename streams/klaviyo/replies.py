@@ -34,12 +34,14 @@ class Blame:
 class Accepted:
     """2xx. ``ignored``: fields that Klaviyo left out nonetheless; ``klaviyo_id`` comes with profile calls.
 
-    ``data`` is what a question was answered: resources, or one; ``next`` is the next page's cursor.
+    ``data`` is what a question was answered: resources, or one; ``included`` what they relate to;
+    ``next`` is the next page's cursor.
     """
 
     ignored: tuple[str, ...] = ()
     klaviyo_id: str | None = None
     data: Any = None
+    included: Any = None
     next: str | None = None
 
 
@@ -138,7 +140,8 @@ def _verdict(
         if request.asks and (document is None or "data" not in document):
             return Transient(f"{said}: an answer without data")
         data = document["data"] if request.asks and document else None
-        return Accepted(_ignored(headers), _klaviyo_id(document), data, _next(document))
+        included = document.get("included") if request.asks and document else None
+        return Accepted(_ignored(headers), _klaviyo_id(document), data, included, _next(document))
     if status in _RESTS or status >= 500:
         wait = _seconds(headers.get("retry-after"))
         return Throttled(max(1.0, wait or 0.0)) if status == 429 else Transient(said)

@@ -116,8 +116,10 @@ def webhooks(account: Account, answer: Answer) -> Iterable[Finding]:
     name = account.name
     if account.segment is None:
         return
-    if not account.klaviyo.webhook_secrets:
-        mend = f"set accounts.{name}.klaviyo.webhook_secret, and register the webhook with the same secret"
+    if account.klaviyo.poll_minutes is not None and not account.klaviyo.webhook_secrets:
+        yield ok("webhooks", f"{name}: none, engagement is asked for (klaviyo.poll_minutes)")
+    elif not account.klaviyo.webhook_secrets:
+        mend = f"set accounts.{name}.klaviyo.webhook_secret and register the webhook with it, or poll_minutes"
         yield fail("webhooks", f"{name}: engagement is to go to Segment, yet no webhook can be proven", mend)
     elif answer.status == 404:
         mend = "look at Klaviyo's integrations page whether a webhook to /klaviyo/" + name + " is enabled"

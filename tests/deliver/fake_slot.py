@@ -35,6 +35,7 @@ class World:
     positions: dict[str, Any] = field(default_factory=dict)
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
+    sent: dict[str, list[tuple[int, bytes | None, bytes | None]]] = field(default_factory=dict)
     commits: int = 0
 
     def append(self, topic: str, value: bytes, gap: int = 0) -> None:
@@ -49,6 +50,8 @@ class World:
             else:
                 self.store[key] = value
         self.positions |= outbox.positions
+        for topic, records in outbox.records.items():
+            self.sent.setdefault(topic, []).extend(records)
         self.outcomes += map(codec("outcome").decode, outbox.outcomes)
         self.dead_letters += map(codec("dead_letter").decode, outbox.dead_letters)
 

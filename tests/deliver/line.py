@@ -18,6 +18,8 @@ from streams.deliver.agent import families
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
 from streams.deliver.guard import Brake, NewBrake
+from streams.deliver.polling import Poll
+from streams.deliver.polling import Settings as Polling
 from streams.deliver.readback import ReadBack, Settings
 from streams.deliver.sender import Sender
 from streams.deliver.spending import PREFIX, Spending
@@ -147,6 +149,7 @@ class Line:
     """Of the events that are read back after a 202."""
     after_ms: int = 200
     pages: int = 20
+    poll: Polling | None = None
     slot: FakeSlot | None = None
 
     def put(self, *operations: dict[str, Any], topic: str | None = None, gap: int = 0) -> None:
@@ -183,6 +186,8 @@ class Line:
         parts: list[Any] = [*senders]
         if self.share:
             parts.append(ReadBack(desk, slot, by_topic["klaviyo.events"], looks))  # type: ignore[arg-type]
+        if self.poll:
+            parts.append(Poll(desk, slot, self.poll))  # type: ignore[arg-type]
         tasks = [asyncio.create_task(feed()), *(asyncio.create_task(part.run()) for part in parts)]
         self.tasks = tasks
         try:

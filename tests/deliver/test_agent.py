@@ -29,11 +29,14 @@ class Slots:
     def account(self, name: str) -> int:
         return {"acme": 0}[name]
 
+    def space(self, name: str) -> int:
+        return {"acme": 4}[name]
 
-def context(url: str) -> Any:
+
+def context(url: str, **klaviyo: Any) -> Any:
     config = Config.model_validate(
         {
-            "accounts": {"acme": {"klaviyo": {"api_key": KEY, "url": url}}},
+            "accounts": {"acme": {"klaviyo": {"api_key": KEY, "url": url, **klaviyo}}},
             "sources": {"web": {"accounts": ["acme"], "write_key": "k"}},
             "rules": [{"when": 'type = "identify"', "do": "profile"}],
         }
@@ -61,6 +64,23 @@ async def test_a_slot_delivers_until_it_goes_elsewhere() -> None:
             await life
         assert len(await sim.events()) == 1
         assert world.last() == {operation(1)["op_id"]: ("delivered", "accepted")}
+
+
+async def test_an_account_that_wants_it_is_polled_into_the_slot_of_its_space() -> None:
+    async with simulator() as sim:
+        world = World()
+        slot = FakeSlot(world)
+        life = asyncio.create_task(Deliver(context(sim.url, poll_minutes=0.001)).run(slot))  # type: ignore[arg-type]
+        asked = {"account": "acme", "email": "a@shop.io", "metric": "Opened Email"}
+        async with sim.session.post(f"{sim.url}/sim/engage", json=asked) as reply:
+            assert reply.status == 200
+        await until(lambda: world.sent)
+        slot.revoked.set()
+        async with asyncio.timeout(3):
+            await life
+        ((partition, key, _),) = world.sent["klaviyo.engagement"]
+        assert (partition, key) == (4, b"acme\0e:a@shop.io")
+        assert "klaviyo.engagement" in Deliver.schemas
 
 
 async def test_a_fenced_slot_says_so_and_sends_nothing() -> None:

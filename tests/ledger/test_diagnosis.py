@@ -202,6 +202,9 @@ def test_a_webhook_is_enabled_where_engagement_goes_on(config: Config) -> None:
     assert levels(told(Answer(200, {"data": [hook(False), hook(True)]}))) == [Level.OK]
     assert levels(told(Answer(200, {"data": [hook(False)]}))) == [Level.FAIL]
     assert levels(told(Answer(404))) == [Level.WARN]
+    polled = account.klaviyo.model_copy(update={"webhook_secrets": (), "poll_minutes": 5.0})
+    account = account.model_copy(update={"klaviyo": polled})
+    assert levels(told(Answer(404))) == [Level.OK]
     account = account.model_copy(update={"segment": None})
     assert told(Answer(404)) == []
 

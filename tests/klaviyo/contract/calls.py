@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from streams.klaviyo import audience, consents, erasure, imports, merging, receipts, requests
+from streams.klaviyo import audience, consents, erasure, imports, merging, polling, receipts, requests
 from streams.klaviyo.budgets import LIMITS
 from streams.klaviyo.requests import Request
 
@@ -133,6 +133,8 @@ def calls() -> list[Call]:
             receipts.find_events("M1", 1, 2, "CURSOR"),
             ("data/*/id", "data/*/attributes/event_properties/$event_id", "links/next"),
         ),
+        Call(polling.find_metrics("CURSOR"), ("data/*/id", *_METRIC, "links/next")),
+        Call(polling.find_events("M1", 1, "CURSOR"), _POLLED),
         _look(
             "/api/accounts",
             "data/*/attributes/contact_information/organization_name",
@@ -146,4 +148,12 @@ def calls() -> list[Call]:
 WHO_IMPORTED = {name: value for name, value in WHO.items() if name != "anonymous_id"}
 _ERASED = (("email", "a@b.io"), ("phone_number", "+12025550123"), ("id", "K"))
 _BY = ("email", "phone_number", "external_id", "id")
+_METRIC = tuple(f"data/*/attributes/{name}" for name in ("name", "integration/key", "integration/name"))
+_POLLED = (
+    "data/*/id",
+    *(f"data/*/attributes/{name}" for name in ("timestamp", "datetime", "event_properties")),
+    "data/*/relationships/profile/data/id",
+    "included",
+    "links/next",
+)
 _LISTS = ("data/*/id", "data/*/attributes/opt_in_process")

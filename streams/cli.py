@@ -11,6 +11,7 @@ import typer
 from streams import __version__
 from streams.commands import (
     configuration,
+    consent,
     contracts,
     doctor,
     intake,
@@ -36,7 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (local, line, intake, setup, configuration, rules, contracts, lanes, ledger, replay, doctor):
+for room in (
+    local, line, intake, setup, configuration, rules, contracts, lanes, ledger, consent, replay, doctor,
+):  # fmt: skip
     room.add_to(app)
 
 

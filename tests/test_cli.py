@@ -23,7 +23,7 @@ COMMANDS = [
     "topics apply", "topics list", "schemas check", "schemas register", "config check", "config show",
     "config schema", "lanes list", "lanes pause", "lanes resume", "dead-letters list", "dead-letters show",
     "dry-run", "rules test", "rules classic", "contracts report", "contracts learn", "contracts page",
-    "replay",
+    "replay", "consent export",
 ]  # fmt: skip
 LISTS = [
     "topics list",

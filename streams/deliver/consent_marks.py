@@ -1,6 +1,7 @@
 """Where consent stands in the slot's state: under each name that a person has had."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from streams.deliver import notices, permission
 from streams.deliver.family import Read
@@ -8,10 +9,17 @@ from streams.deliver.permission import Mark
 from streams.deliver.row import Row
 from streams.klaviyo.observations import stranger
 
+_CONSENT: Final = b"c/"
+
 
 def consent_key(profile_id: str) -> bytes:
     """Where a profile's marks stand."""
-    return b"c/" + profile_id.encode()
+    return _CONSENT + profile_id.encode()
+
+
+def profile_of(key: bytes) -> str | None:
+    """Whose marks stand under a key; None for a key of anything else."""
+    return key.removeprefix(_CONSENT).decode() if key.startswith(_CONSENT) else None
 
 
 def doubt_key(op_id: str) -> bytes:

@@ -14,6 +14,7 @@ from streams.segment.envelope import Profile
 FAMILY: Final = "admin"
 """Whose operations leave notices, and heed none."""
 REDIRECTS: Final = b"r/"
+TOMBSTONES: Final = b"x/"
 _CHAIN: Final = 16
 _TYPED: Final[Mapping[str, str]] = {"id": "", "email": "e:", "phone": "p:", "user_id": "u:"}
 
@@ -134,4 +135,4 @@ def _tombstone_keys(profile: Profile) -> list[bytes]:
 
 
 def _tombstone(kind: str, value: str) -> bytes:
-    return b"x/" + blake2b((kind + value).encode(), digest_size=16).hexdigest().encode()
+    return TOMBSTONES + blake2b((kind + value).encode(), digest_size=16).hexdigest().encode()

@@ -97,6 +97,11 @@ class Pointer:
         return cls(bytes.fromhex(person) if person else None, *values)
 
 
+def profile_of(key: bytes) -> bytes | None:
+    """Whose ``Person`` stands under a key of the state; None for a key of anything else."""
+    return key[1:] if key.startswith(b"p") else None
+
+
 class View:
     """What a batch sees of the state, and what it changes. ``read`` fetches what was not foreseen."""
 

@@ -120,6 +120,8 @@ COMPLAINTS: dict[str, tuple[str, ...]] = {
     "E5 other channels lost": (
         f"{CONSENT}::test_leaving_one_channel_leaves_the_others_alone",
         "deliver/test_consent_observed.py::test_it_counts_per_channel",
+        "deliver/test_consent_listing.py::test_each_channel_has_its_own_state_time_and_source",
+        "commands/test_consent.py::test_what_the_lane_knows_is_exported_whole",
     ),
     "E6 bulk calls unsubscribe from everything and lift suppressions": (
         f"{CONSENT}::test_klaviyo_is_asked_before_it_is_told",

@@ -195,6 +195,9 @@ def test_a_line_is_set_up_paused_and_audited(stack: Stack, prefix: str, tmp_path
         assert (misspelt.returncode, "no rejectd; there are" in misspelt.stderr) == (2, True)
     replay = ask("replay", "--from-offset", "99-0", "--dry-run")
     assert (replay.returncode, "no partition 99; there are 0 to" in replay.stderr) == (2, True)
+    for option in ("account", "space", "source", "type"):
+        misspelt = ask("replay", "--all", "--dry-run", f"--{option}", "nope")
+        assert (misspelt.returncode, f"no {option} nope; there are" in misspelt.stderr) == (2, True)
     assert ask("dead-letters", "show", "0-0").returncode == 1
 
 

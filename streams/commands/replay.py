@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,6 +84,7 @@ def replay(
     What Klaviyo has is not sent again, and nothing older changes what is newer there. Exit 1 if some of the
     chosen can't be replayed: they are told.
     """
+    from streams.gateway.messages import TYPES
     from streams.ledger.replay import Plan
 
     values = settings(config)
@@ -100,6 +101,13 @@ def replay(
         raise typer.BadParameter("give a span (--since, --from-offset), or write --all or --resume")
     if to_offset and not from_offset:
         raise typer.BadParameter("name the same partition by --from-offset", param_hint="--to-offset")
+    for hint, value, there in (
+        ("account", account, values.accounts),
+        ("space", space, values.spaces),
+        ("source", source, values.sources),
+        ("type", type_, sorted(TYPES)),
+    ):
+        _known(hint, value, there)
     choice = _choice(outcomes, space or _space(values, account), source, type_, name, event)
     plan = Plan(span, choice, account, dry_run=dry_run, resume=resume)
     if not (dry_run or yes or resume):
@@ -190,13 +198,13 @@ def _choice(
     return Choice(wanted, space, source, type_, name, event)
 
 
+def _known(hint: str, value: str | None, there: Collection[str]) -> None:
+    """A name that is not there chooses nothing, and that would look well."""
+    if value is not None and value not in there:
+        raise typer.BadParameter(f"no {hint} {value}; there are {', '.join(there)}", param_hint=f"--{hint}")
+
+
 def _space(config: "Config", account: str | None) -> str | None:
-    if account is None:
-        return None
-    if account not in config.accounts:
-        raise typer.BadParameter(
-            f"no account {account}; there are {', '.join(config.accounts)}", param_hint="--account"
-        )
     return next((name for name in config.spaces if account in config.accounts_of(name)), None)
 
 

@@ -101,13 +101,10 @@ def replay(
         raise typer.BadParameter("give a span (--since, --from-offset), or write --all or --resume")
     if to_offset and not from_offset:
         raise typer.BadParameter("name the same partition by --from-offset", param_hint="--to-offset")
-    for hint, value, there in (
-        ("account", account, values.accounts),
-        ("space", space, values.spaces),
-        ("source", source, values.sources),
-        ("type", type_, sorted(TYPES)),
-    ):
-        _known(hint, value, there)
+    _known("account", account, values.accounts)
+    _known("space", space, values.spaces)
+    _known("source", source, values.sources)
+    _known("type", type_, sorted(TYPES))
     choice = _choice(outcomes, space or _space(values, account), source, type_, name, event)
     plan = Plan(span, choice, account, dry_run=dry_run, resume=resume)
     if not (dry_run or yes or resume):

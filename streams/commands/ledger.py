@@ -30,9 +30,7 @@ def audit(
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait until nothing is in flight.")] = 0,
     confirmed: Annotated[
         bool,
-        typer.Option(
-            "--confirmed", help="Exit 1 for an accepted event not seen at Klaviyo, too."
-        ),
+        typer.Option("--confirmed", help="Exit 1 for an accepted event not seen at Klaviyo, too."),
     ] = False,
     config: ConfigFile = FILE,
     as_json: Json = False,

@@ -62,9 +62,11 @@ def _table() -> Iterator[Topic]:
     for stage in INPUTS:
         sharded = stage in ("dedupe", "route")
         changelog = Topic(f"changelog.{stage}", None, "events" if sharded else "slots", None, compacted=True)
-        # dedupe's marks are packed by batch, so only time deletes them; the window comes on top. However long
-        # dedupe stood still, its position is kept as long as what it has not read
-        yield replace(changelog, retention_ms=14 * DAY_MS, compacted=False) if stage == "dedupe" else changelog
+        if stage == "dedupe":
+            # its marks are packed by batch, so only time deletes them; the window comes on top. However long
+            # it stood still, its position is kept as long as what it has not read
+            changelog = replace(changelog, retention_ms=14 * DAY_MS, compacted=False)
+        yield changelog
 
 
 def _with_twins(table: Iterator[Topic]) -> Iterator[Topic]:

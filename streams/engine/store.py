@@ -27,6 +27,11 @@ class Memory:
         self.cache = Cache(cache_bytes)
         self.buffers = WriteBufferManager(buffer_bytes, allow_stall=False)
 
+    def buffered(self) -> int:
+        """Bytes that all stores hold before they write them out; bounded."""
+        held: int = self.buffers.get_usage()
+        return held
+
     def options(self) -> Options:
         """Options that share this memory."""
         table = BlockBasedOptions()

@@ -161,6 +161,13 @@ def gauge(name: str, description: str) -> Any:
     return metrics.get_meter("streams").create_gauge(name, description=description)
 
 
+def watched(name: str, description: str, read: Callable[[], int]) -> None:
+    """A value that is read whenever somebody asks."""
+    metrics.get_meter("streams").create_observable_gauge(
+        name, [lambda _: [metrics.Observation(read())]], description=description
+    )
+
+
 def histogram(name: str, description: str, unit: str = "s") -> metrics.Histogram:
     """A distribution; ``record(n, {label: value})``."""
     return metrics.get_meter("streams").create_histogram(

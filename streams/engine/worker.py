@@ -24,7 +24,7 @@ from streams.engine.slot import Place
 from streams.engine.slots import Slots
 from streams.engine.stage import Context, Stage
 from streams.engine.store import Memory
-from streams.engine.telemetry import log, serve_admin
+from streams.engine.telemetry import log, serve_admin, watched
 from streams.engine.topics import TOPICS
 from streams.engine.waiting import patiently
 
@@ -161,6 +161,8 @@ async def _prepare(config: Config, build: Callable[[Context], Stage]) -> tuple[S
 async def _live(config: Config, stage: Stage, ended: "asyncio.Future[Any]", end: End) -> BaseException | None:
     """Run the stage until it is ended; why, or None when it was told to stop."""
     folder, lock = lock_folder(config.data, stage.name)
+    memory = Memory()
+    watched("streams_store_buffer_bytes", "What stores hold in memory before they write it.", memory.buffered)
     place = Place(
         stage=stage.name,
         inputs=stage.inputs,
@@ -170,7 +172,7 @@ async def _live(config: Config, stage: Stage, ended: "asyncio.Future[Any]", end:
         ledger_partitions=config.partitions,
         client=config.kafka.client(),
         folder=folder,
-        memory=Memory(),
+        memory=memory,
     )
     _quieten_gc()
     ownership = Ownership(place, stage, end)

@@ -17,6 +17,7 @@ from streams.engine.telemetry import (
     log,
     metrics_text,
     serve_admin,
+    watched,
 )
 from tests.line import PIPELINE
 
@@ -97,10 +98,12 @@ async def test_counts_show_on_the_admin_port_as_prometheus_reads_them() -> None:
     collect()
     counter("streams_test_records", "Records.").add(3, {"topic": 'a"b'})
     gauge("streams_test_lag", "Lag.").set(4)
+    watched("streams_test_held", "Held.", lambda: 7)
     histogram("streams_test_seconds", "Seconds.").record(0.2)
     text = metrics_text()
     assert '# TYPE streams_test_records_total counter\nstreams_test_records_total{topic="a\\"b"} 3\n' in text
     assert "# TYPE streams_test_lag gauge\nstreams_test_lag 4\n" in text
+    assert "# TYPE streams_test_held gauge\nstreams_test_held 7\n" in text
     assert 'streams_test_seconds_bucket{le="0.25"} 1\n' in text
     assert 'streams_test_seconds_bucket{le="+Inf"} 1\nstreams_test_seconds_sum 0.2\n' in text
     config = loads(PIPELINE + "gateway: {admin_port: 0}\n", "pipeline.yaml", {})

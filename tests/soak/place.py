@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ KEY: Final = "pk_s0"
 PEOPLE: Final = 20_000
 STEADY_S: Final = 60.0
 STEP_S: Final = 0.2
+ADMIN: Final = re.compile(r" admin url=(\S+)")
 ROOM: Final = {"queue.buffering.max.messages": 1_000_000, "linger.ms": 5, "compression.type": "lz4"}
 PATHS: Final = {
     "events": ("/api/events", "/api/event-bulk-create-jobs"),
@@ -148,6 +150,13 @@ class Line:
         command = [sys.executable, "-m", "streams", "worker", "deliver", "--config", str(self.bench.file)]
         log = self.bench.folder / "deliver.log"
         return self.stack.enter_context(process(command, log, self.bench.env | env))
+
+    def gauge(self, name: str) -> float:
+        """A value from the newest worker's ``/metrics``, whose address its log tells."""
+        url = ADMIN.findall((self.bench.folder / "deliver.log").read_text())[-1]
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as reply:
+            lines: list[str] = reply.read().decode().splitlines()
+        return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
 
     def feed(self, lane: str, rate: float, make: Make | None = None) -> Feed:
         """Let operations come."""

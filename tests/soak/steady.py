@@ -2,8 +2,9 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from tests.bench.place import Place
 from tests.line import eventually
@@ -14,9 +15,9 @@ from tests.soak.results import Row
 RATE = 50.0
 BULK_RATE = 2_500.0
 WARM_S = 10.0
-STEADY_GROWTH = 5.0
-BUFFER_GROWTH = 32.0
-"""MB: in bulk the store's write buffer fills in some minutes, is written out, and fills again."""
+GROWTH = 5.0
+"""MB, without the stores' write buffer, which has a bound, fills in some minutes, and is written out."""
+BUFFER: Final = "streams_store_buffer_bytes"
 SPAN_S = 30.0
 """Of the first and the last so many seconds the memory is compared."""
 
@@ -36,7 +37,7 @@ def _accepted_ms(body: dict[str, Any]) -> float:
 def run(place: Place, seconds: float | None, rows: int) -> list[Row]:
     """Two minutes of single calls."""
     with line(place, 50) as at:
-        found, feed, span = _sustained("steady", at, RATE, seconds, STEADY_GROWTH)
+        found, feed, span = _sustained("steady", at, RATE, seconds)
         waits = delays(at, *span)
         note = f"of {len(waits)} single calls, {feed.count} events"
         found.append(Row("steady.p50", round(waits[len(waits) // 2]), 50, "ms", note=note))
@@ -47,7 +48,7 @@ def run(place: Place, seconds: float | None, rows: int) -> list[Row]:
 def run_bulk(place: Place, seconds: float | None, rows: int) -> list[Row]:
     """Two minutes of as many events as all of Klaviyo's bulk calls carry."""
     with line(place, 50) as at:
-        found, _, span = _sustained("bulk", at, BULK_RATE, seconds, BUFFER_GROWTH)
+        found, _, span = _sustained("bulk", at, BULK_RATE, seconds)
         began, ended = span
         sizes = [(call["at"], call["recorded"]) for call in at.klaviyo.requests("events")]
         rate = sum(count for when, count in sizes if began <= when < ended) / (ended - began)
@@ -56,8 +57,23 @@ def run_bulk(place: Place, seconds: float | None, rows: int) -> list[Row]:
         return [*found, *kept("bulk", at)]
 
 
+class Memory(NamedTuple):
+    """Of a process, MB: what is resident, and what of it the stores hold back before they write it."""
+
+    resident: float
+    buffered: float
+
+    @classmethod
+    def mean(cls, samples: Sequence["Memory"]) -> "Memory":
+        """Of several looks."""
+        return cls(*map(statistics.fmean, zip(*samples, strict=True)))
+
+    def __str__(self) -> str:
+        return f"{self.resident:.1f} MB ({self.buffered:.1f} of it buffered)"
+
+
 def _sustained(
-    name: str, at: Line, rate: float, seconds: float | None, growth: float
+    name: str, at: Line, rate: float, seconds: float | None
 ) -> tuple[list[Row], Feed, tuple[float, float]]:
     """Feed at a rate and watch the memory: rows, what was fed, and from when to when (epoch seconds)."""
     length = max(seconds or 120.0, 2 * SPAN_S)
@@ -66,17 +82,17 @@ def _sustained(
     eventually(lambda: at.klaviyo.ask("stats")["requests"])
     warm = time.monotonic() + WARM_S
     began = time.time() + WARM_S
-    samples: list[tuple[float, float]] = []
+    samples: list[tuple[float, Memory]] = []
     while (now := time.monotonic()) < warm + length:
-        samples.append((now - warm, memory_mb(worker.pid)))
+        samples.append((now - warm, Memory(memory_mb(worker.pid), at.gauge(BUFFER) / 2**20)))
         time.sleep(1)
-    ended = time.time()
     feed.stop()
-    first = statistics.fmean(mb for when, mb in samples if 0 <= when < SPAN_S)
-    last = statistics.fmean(mb for when, mb in samples if when >= length - SPAN_S)
-    note = f"{first:.1f} → {last:.1f} MB"
+    first = Memory.mean([seen for when, seen in samples if 0 <= when < SPAN_S])
+    last = Memory.mean([seen for when, seen in samples if when >= length - SPAN_S])
+    growth = last.resident - first.resident - (last.buffered - first.buffered)
+    note = f"{first} → {last}"
     found = [
-        Row(f"{name}.memory", round(last - first, 1), growth, "MB", note=note),
+        Row(f"{name}.memory", round(growth, 1), GROWTH, "MB", note=note),
         Row(f"{name}.http_429", at.klaviyo.refused(), 0),
     ]
-    return found, feed, (began, ended)
+    return found, feed, (began, began + length)

@@ -40,7 +40,7 @@ def test_every_warning_and_error_has_a_heading() -> None:
 
 def test_every_check_of_the_doctor_has_a_heading() -> None:
     checks: set[str] = set()
-    for name in ("doctor", "diagnosis", "account_rules"):
+    for name in ("doctor", "diagnosis", "account_rules", "scopes"):
         tree = ast.parse((ROOT / "ledger" / f"{name}.py").read_text())
         checks |= first_texts(tree, {"ok", "warn", "fail", "away", "_told", "_untold"})
     assert {"brokers", "keys"} <= checks

@@ -25,7 +25,7 @@ from streams.engine.reading import Place, Range, Reader, place_of, quiet, transl
 from streams.engine.slots import Slots
 from streams.engine.telemetry import PORTS
 from streams.engine.topics import DAY_MS, INPUTS, full, group, inputs
-from streams.ledger import account_rules, asking, diagnosis
+from streams.ledger import account_rules, asking, diagnosis, scopes
 from streams.ledger.asking import PATIENCE_S
 from streams.ledger.dead_letters import TOPIC as DEAD_LETTERS
 from streams.ledger.diagnosis import Waiting
@@ -185,9 +185,20 @@ def _account(config: Config, account: Account) -> Iterator[Finding]:
         yield from diagnosis.clock(first.ahead_ms, f"Klaviyo's (account {name})")
     if first.status in (0, 401):
         return
-    found = {each: asking.find_list(account, each) for each in account_rules.named(config, name, "list")}
-    yield from account_rules.lists(config, name, found)
-    if metrics := account_rules.named(config, name, "metric"):
+    needs = scopes.needed(config, account)
+    probes = {
+        each: asking.ask(account, path, **query)
+        for each, (path, query) in scopes.PROBES.items()
+        if each in needs
+    }
+    yield from scopes.scopes(name, needs, probes)
+    refused = {scope for scope, answer in probes.items() if answer.status == 403}
+    if "lists:read" not in refused:
+        named = account_rules.named(config, name, "list")
+        yield from account_rules.lists(
+            config, name, {each: asking.find_list(account, each) for each in named}
+        )
+    if "metrics:read" not in refused and (metrics := account_rules.named(config, name, "metric")):
         last, known = asking.find_metrics(account)
         yield from account_rules.metrics(name, metrics, known, last)
     yield from account_rules.webhooks(account, asking.ask(account, "/api/webhooks"))

@@ -40,6 +40,8 @@ class Webhook(BaseModel):
 class SimConfig(SimulatorConfig):
     """The switches; what is not established about Klaviyo has one each."""
 
+    scopes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Private key -> all its scopes; a key that is not named has full access."""
     budgets: dict[str, Budget] = Field(default_factory=dict)
     """Over the published figures; a name without its own takes its parent's (`profile/get/one`)."""
     windows_s: Windows = Windows()

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from streams.simulators.control import Call, Reply
-from streams.simulators.klaviyo import routes, views
+from streams.simulators.klaviyo import routes, scopes, views
 from streams.simulators.klaviyo.budgets import Budgets, Taken
 from streams.simulators.klaviyo.config import SimConfig
 from streams.simulators.klaviyo.context import Context
@@ -56,13 +56,10 @@ class KlaviyoSimulator:
 
     def account(self, call: Call) -> str | None:
         """Return the account of the call's private key."""
-        header = call.headers.get("authorization", "")
-        if not header.lower().startswith(_SCHEME):
-            return None
-        return self.config.keys.get(header[len(_SCHEME) :].strip())
+        return self.config.keys.get(_key(call))
 
     def admit(self, call: Call) -> Reply | None:
-        """Check credentials, path, revision and budget, in this order."""
+        """Check credentials, path, revision, scopes and budget, in this order."""
         if call.account is None:
             return _unauthorized(call)
         found = routes.find(call.method, call.path)
@@ -72,6 +69,8 @@ class KlaviyoSimulator:
         wrong = _wrong_revision(revision, self.config.revisions)
         if wrong or revision is None:
             return refusal([wrong or _MISSING])
+        if lacks := scopes.missing(found.route.budget, self.config.scopes.get(_key(call))):
+            return refusal([Problem(f"The API key lacks the scopes {', '.join(lacks)}.", None, status=403)])
         taken = self._budgets.take(call.account, found.route.budget, call.at, self.config)
         if taken.wait_s is not None:
             return throttled(taken.wait_s)
@@ -170,6 +169,12 @@ class KlaviyoSimulator:
 
 
 _MISSING = Problem("The revision header is required.", None, parameter="revision")
+
+
+def _key(call: Call) -> str:
+    """The private key of a call; empty if it has none."""
+    header = call.headers.get("authorization", "")
+    return header[len(_SCHEME) :].strip() if header.lower().startswith(_SCHEME) else ""
 
 
 def _unauthorized(call: Call) -> Reply:

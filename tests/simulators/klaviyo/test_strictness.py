@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.simulators.klaviyo.routes import ROUTES
+from streams.simulators.klaviyo.scopes import SCOPES
 from tests.simulators.klaviyo.bodies import bulk, event, profile
 from tests.simulators.klaviyo.sim import HEADERS, Sim
 
@@ -222,3 +224,19 @@ async def test_headers_of_the_log_are_lower_case_and_bodies_json(sim: Sim) -> No
     assert second["body"] == {"base64": "/w=="}
     assert second["response"]["errors"][0]["status"] == 400
     assert (await (await sim.client.get("/sim/requests?since=2")).text()) == ""
+
+
+async def test_a_key_without_the_scope_is_refused_before_anything_is_counted(sim: Sim) -> None:
+    await sim.configure(scopes={"pk_acme": ["events:write"]})
+
+    assert (await sim.post("/api/events", event())).status == 202
+    refused = await sim.get("/api/lists/L1/profiles")
+    assert refused.status == 403
+    assert (await errors(refused))[0][0] == "The API key lacks the scopes lists:read, profiles:read."
+    assert "RateLimit-Remaining" not in refused.headers
+    full_access = await sim.get("/api/metrics", Authorization="Klaviyo-API-Key pk_acme_2")
+    assert full_access.status == 200
+
+
+def test_every_operation_says_which_scopes_it_needs() -> None:
+    assert {route.budget for route in ROUTES} == set(SCOPES)

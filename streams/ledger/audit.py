@@ -1,7 +1,6 @@
 """Reading what the audit needs: positions in the order of the line, then ends, then all up to these ends."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,9 @@ from streams.engine.reading import Place, Range, Reader, place_of
 from streams.engine.registry import Registry
 from streams.engine.topics import INPUTS, TOPICS, full, inputs, line, logical
 from streams.ledger.accounting import HOUR_MS, Accounts
+from streams.ledger.by_reason import ByReason
 from streams.ledger.choice import Fates
 from streams.ledger.dead_letters import CLOCKS_MS
-from streams.ledger.letters import document
 from streams.ledger.marks import Marks
 from streams.ledger.report import Report
 from streams.ledger.trace import ENTRIES, FIRSTS, Decode, decoded, traced
@@ -68,8 +67,7 @@ class Auditor:
         self._registry = Registry.of(config)
         self._accounts = Accounts(config.identity.hold_hours * HOUR_MS, part.account if part else None)
         self._read: dict[Place, int] = {}
-        self._letters: Counter[str] = Counter()
-        self._samples: dict[str, dict[str, Any]] = {}
+        self._letters = ByReason()
 
     def look(self) -> Report:
         """How it stands now."""
@@ -77,10 +75,7 @@ class Auditor:
         return Report(
             tally=tally,
             latencies=self._accounts.latencies,
-            dead_letters=[
-                {"reason": reason, "count": count, "sample": self._samples[reason]}
-                for reason, count in self._letters.most_common()
-            ],
+            dead_letters=self._letters.document(self._marks),
             missing=traced(self._reader, self._registry, self._prefix, tally.missing),
         )
 
@@ -137,10 +132,8 @@ class Auditor:
 
     def _letter(self, message: Message, record: dict[str, Any]) -> None:
         (_, partition), offset = place_of(message)
-        reason = record["reason"].partition(":")[0]
-        self._letters[reason] += 1
         place = partition, offset
-        self._samples.setdefault(reason, document(*place, record, self._marks.find(place)))
+        self._letters.add(place, record, self._marks)
         self._accounts.dead_letter(record, place)
 
     def _tails(self, passed: dict[str, Positions], starts: dict[Place, int], ends: dict[Place, int]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from streams.ledger.by_reason import STATUSES
+
 SHOWN = 20
 _STATES = (
     "delivered",
@@ -27,7 +29,7 @@ def summary(report: Mapping[str, Any]) -> str:
         lines.append(f"engagement {back['in']}: {_counts(back, _BACK)}")
     if latency["n"]:
         lines.append(f"latency: p50 {latency['p50']} ms, p99 {latency['p99']} ms, of {latency['n']}")
-    lines += [f"dead letters, {each['reason']}: {each['count']}" for each in report["dead_letters"]]
+    lines += [f"dead letters, {each['reason']}: {_counts(each, STATUSES)}" for each in report["dead_letters"]]
     missing = report["missing"]
     lines += [
         f"missing: {each['event_id']} of space {each['space']}, {each['partition']}-{each['offset']}, "

@@ -157,7 +157,7 @@ def test_dead_letters_account_are_grouped_by_reason_and_listed(line: Line) -> No
     report = audit(line.config).document()
     assert counts(report) == {"accepted": 3, "dead_lettered": 3}
     (group,) = report["dead_letters"]
-    assert (group["reason"], group["count"]) == ("rejected", 3)
+    assert (group["reason"], group["count"], group["open"]) == ("rejected", 3, 3)
     listed = list(listing(line.config, Filters()))
     assert group["sample"] == listed[0]
     (late,) = listing(line.config, Filters(lane="events", since=now_ms() - 60_000))

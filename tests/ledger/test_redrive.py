@@ -84,8 +84,10 @@ def test_letters_go_back_once_and_count_by_what_becomes_of_them(line: Line, benc
         line.outcome("deliver", 0, "delivered", "accepted", delivery_id="d", replay=found.run, at=now_ms()),
         line.position("deliver", klaviyo_events=0, klaviyo_events_backfill=1),
     )
-    report = counts(audit(line.config).document())
-    assert report == {"accepted": 3, "delivered": 1, "dead_lettered": 1, "in_flight": 1}
+    document = audit(line.config).document()
+    assert counts(document) == {"accepted": 3, "delivered": 1, "dead_lettered": 1, "in_flight": 1}
+    assert sum(each["open"] for each in document["dead_letters"]) == 1
+    assert sum(each["redriven"] for each in document["dead_letters"]) == 2
 
 
 def test_a_discarded_letter_stays_and_is_taken_only_when_asked_again(line: Line, bench: Bench) -> None:

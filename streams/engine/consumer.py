@@ -89,7 +89,11 @@ class BatchThread(AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> dict[TP, Any]:
-        """What was fetched, each part with the offset it began at."""
+        """What was fetched, each part with the offset it began at.
+
+        ``active_partitions`` is Faust's own set: what is paused while this waits is gone from it, and was
+        fetched all the same.
+        """
         try:
             records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         except NoOffsetForPartitionError:
@@ -97,7 +101,7 @@ class BatchThread(AIOKafkaConsumerThread):
         except OffsetOutOfRangeError as error:
             raise StateMismatch(f"records were deleted before they were read: {error}") from error
         found: dict[TP, Any] = {}
-        for tp in active_partitions:
+        for tp in records.keys() | active_partitions:
             if (state := self._state(tp)) is not None and state.has_valid_position:
                 position, batch = state.position, records.get(tp)
                 spot = self._spots.get(tp) or Spot(position, position)

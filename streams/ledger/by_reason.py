@@ -17,7 +17,7 @@ STATUSES = (OPEN, *STATUS.values())
 class ByReason:
     """Takes letters in as they are read; what was done with them may change between two looks."""
 
-    _offsets: dict[str, dict[int, array[int]]] = field(default_factory=dict)
+    _offsets: dict[str, dict[int, "array[int]"]] = field(default_factory=dict)
     _samples: dict[str, tuple[Letter, Mapping[str, Any]]] = field(default_factory=dict)
 
     def add(self, place: Letter, letter: Mapping[str, Any], marks: Marks) -> None:

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from streams.local import stack as local
 from streams.local.stack import Stack
 
-pytest.register_assert_rewrite("tests.line", "tests.whole.running")
+pytest.register_assert_rewrite("tests.line", "tests.whole.running", "tests.gateway.crossings")
 # Names the run's stack folder to the workers. A caller who sets it keeps that stack after the run.
 _FOLDER = "STREAMS_TEST_STACK"
 _made = pytest.StashKey[Path]()

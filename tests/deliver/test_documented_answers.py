@@ -11,7 +11,8 @@ import pytest
 
 from streams.config.sections import Lists
 from streams.deliver.settling import REFUSALS
-from tests.deliver.answers import ALONE, BESIDE, BULK, CASES, COMMAND, PAGE, Case, error, outcome, page
+from tests.deliver.answer_cases import ALONE, BULK, CASES, Case, error
+from tests.deliver.answers import BESIDE, COMMAND, PAGE, outcome, page
 from tests.deliver.line import Line, operation, simulator
 from tests.references import missing
 

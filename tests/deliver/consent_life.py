@@ -1,4 +1,4 @@
-"""One process of a history of consent: the family's own code, by single steps instead of the sender's loop."""
+"""One process of a history of consent: the family's own code, single steps instead of the sender's loop."""
 
 from collections.abc import Iterator
 from itertools import count

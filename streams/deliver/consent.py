@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streams.deliver import audiences, consent_row, consent_steps, lookups, permission
+from streams.deliver import audiences, consent_marks, consent_row, consent_steps, lookups, permission
 from streams.deliver.consent_ends import Ends, maybe_taken, without_list
-from streams.deliver.consent_marks import doubt_key
 from streams.deliver.consent_row import Ready
 from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
@@ -86,7 +85,7 @@ class Consent:
         """A confirmation may be asked for from now on: after a crash nobody is asked twice."""
         if group.step != _TELL:
             return {}
-        return {doubt_key(row.op["op_id"]): b"1" for row in group.rows if row.ready.confirms}
+        return {consent_marks.doubt_key(row.op["op_id"]): b"1" for row in group.rows if row.ready.confirms}
 
     def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
         """Remember lists and what Klaviyo knows of people; who must not be told about any more ends."""
@@ -145,6 +144,16 @@ class Consent:
             else:
                 over.fail(end)
         return over.ended, over.changes
+
+    def given_up(self, ends: Sequence[Settled], read: Read) -> Mapping[bytes, bytes | None]:
+        """A no counts; one to a list that was never found says nothing about another."""
+        over = Ends()
+        for end in ends:
+            ready: Ready = end.row.ready
+            ready.known = consent_marks.known(end.row, read)
+            if ready.word.restricts and (ready.word.list_id or not ready.list):
+                over.fail(end)
+        return over.changes
 
 
 def _question(group: Group) -> Request | None:

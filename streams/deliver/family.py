@@ -143,6 +143,14 @@ class Intending(Family, Protocol):
 
 
 @runtime_checkable
+class Remembering(Family, Protocol):
+    """A family of which something counts though Klaviyo is never told."""
+
+    def given_up(self, ends: Sequence[Settled], read: Read) -> Mapping[bytes, bytes | None]:
+        """What to remember of rows that waited too long."""
+
+
+@runtime_checkable
 class Guarded(Protocol):
     """A family that counts who leaves lists."""
 

@@ -137,9 +137,9 @@ class Intake:
                 self._unreadable(record, str(error))
                 position.done(start, record.offset + 1)
             else:
-                rows.append(
-                    Row(topic, start, record.offset, op, record.value, backfill=topic.endswith(BACKFILL))
-                )
+                row = Row(topic, start, record.offset, op, record.value, came=record.timestamp)
+                row.backfill = topic.endswith(BACKFILL)
+                rows.append(row)
             self.touched.add(topic)
         known = self.slot.store.get_many([sent_key(row.op["op_id"]) for row in rows])
         for row, sent in zip(rows, known, strict=True):

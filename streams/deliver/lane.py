@@ -159,6 +159,25 @@ class Lane:
             self._live.release(who)
             self._back.release(who)
 
+    def oldest(self, ready: Iterable[Group]) -> int | None:
+        """When the oldest row came that waits here or in groups that are ready, ms."""
+        queues = (self._live, self._back)
+        rows = [row for queue in queues for waiting in queue.rows.values() for row in islice(waiting, 1)]
+        for group in (*ready, *(entry[2] for entry in self._again)):
+            rows += group.rows
+        return min((row.came for row in rows if row.came > 0), default=None)
+
+    def aged(self, before_ms: int, most: int) -> list[Row]:
+        """Take rows that came before a time, of each profile the oldest first; nobody becomes busy."""
+        taken: list[Row] = []
+        for queue in (self._live, self._back):
+            for who in list(queue.free):
+                waiting = queue.take(who)
+                while waiting and len(taken) < most and 0 < waiting[0].came < before_ms:
+                    taken.append(waiting.popleft())
+                queue.release(who)
+        return taken
+
     def put_back(self, rows: list[Row]) -> None:
         """Rows that nothing was said about go first again; their profiles stay busy."""
         for row in reversed(rows):

@@ -40,6 +40,8 @@ class Row:
     """Whom its profile was merged into before the first try."""
     once: bytes = b""
     """Where the mark stands that it holds."""
+    came: int = 0
+    """When the lane's topic got it, ms; 0 = not known."""
     again: bool = False
     """Accepted before and not to be found at Klaviyo: it goes once more, alone."""
 
@@ -77,6 +79,8 @@ class Group:
     """What its family will keep in the state once it is accepted."""
     step: Any = None
     """Where its family is between questions."""
+    probes: bool = False
+    """It left while its lane was stopped, to see whether it may go on."""
     job: str | None = None
     """Klaviyo's open job that has its rows: it stays together until the job ends."""
 

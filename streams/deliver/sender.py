@@ -8,6 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 from streams.deliver import ending, guard, intent
+from streams.deliver.ageing import Ageing
 from streams.deliver.budget import SLICE_S
 from streams.deliver.calling import Right, within
 from streams.deliver.desk import Desk
@@ -54,6 +55,7 @@ class Sender:
         run, numbers = uuid4().hex[:8], count()
         self._planner = Planner(desk, family, self._lane, lambda: f"{run}-{next(numbers)}")
         self._settling = Settling(desk, family, self._lane, self._intake, self._planner, Standing(desk.tries))
+        self._ageing = Ageing(self._intake, self._planner)
         desk.occupancy.lanes[family.name] = self._intake.busy
         self._open: dict[asyncio.Task[None], Call] = {}
         self._results: list[Call] = []
@@ -132,6 +134,8 @@ class Sender:
         results, self._results = self._results, []
         self._planner.ready.extend(self._intake.take_adopted())
         self._settling.settle(outbox, results)
+        if not self._stopping:
+            self._settling.give_up(outbox, self._ageing.ended(outbox))
         plan = self._plan(outbox, now)
         self._settling.end(outbox, plan.ended)
         self._settling.silent(outbox, plan)
@@ -170,7 +174,7 @@ class Sender:
         if settling.stopped is not None:
             for group in self._planner.dissolve():
                 outbox.delete(intent.key(self._family.name, group.id))
-            if now < settling.probe_at or self._open:
+            if self._open or (now < settling.probe_at and not self._planner.probing):
                 self._wake_at = inf if self._open else settling.probe_at
                 return Plan()
             plan = self._planner.probe(now, read)

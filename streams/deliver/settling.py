@@ -6,7 +6,7 @@ from typing import Final
 
 from streams.deliver import ending, intent
 from streams.deliver.desk import Desk
-from streams.deliver.family import Asking, Family, Learned, Patient
+from streams.deliver.family import Asking, Family, Learned, Patient, Remembering
 from streams.deliver.intake import Intake, duplicate
 from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
 from streams.deliver.lane import Lane
@@ -40,6 +40,8 @@ class Settling:
     """Why the lane tries one row now and then only."""
     probe_at: float = 0.0
     _refusals: int = 0
+    _stopped_at: str = ""
+    """Budget of the call that stopped it: when a question is answered there, the lane goes on."""
     _over: list[tuple[list[Row], bool]] = field(default_factory=list)
 
     def settle(self, outbox: Outbox, results: Sequence[Call]) -> None:
@@ -59,6 +61,8 @@ class Settling:
         if call.request.asks and isinstance(reply.verdict, Accepted):
             if not isinstance(self.family, Asking):
                 raise TypeError(f"{self.family.name} asks nothing")
+            if call.request.budget == self._stopped_at:
+                self._goes_on()
             self._learn(outbox, group, self.family.learned(group, reply, now_ms))
             return
         if isinstance(self.family, Patient) and not isinstance(reply.verdict, Accepted):
@@ -138,23 +142,27 @@ class Settling:
             call.budget.throttled(self.desk.clock(), verdict.retry_after)
         if isinstance(verdict, Accepted):
             self._refusals = 0
-        elif isinstance(verdict, RejectedWhole) and judged.settled:
-            self._refusals += 1
         why = judged.stopped
-        if why is None and self._refusals >= REFUSALS:
-            why = f"{self._refusals} rows running were refused, the last with {judged.settled[0].detail}"
+        if isinstance(verdict, RejectedWhole) and judged.settled:
+            self._refusals += 1
+            if why is None and self._refusals >= REFUSALS:
+                why = f"{self._refusals} rows running were refused, the last with {judged.settled[0].detail}"
         if why is not None:
-            self._alarm(why)
-        elif self.stopped is not None and not isinstance(verdict, Stopped | Transient | Throttled):
-            log.info("lane_goes_on", account=self.desk.account, lane=self.family.name)
-            self.stopped = None
+            self._alarm(why, call.request.budget)
+        elif not isinstance(verdict, Stopped | Transient | Throttled) and self._refusals < REFUSALS:
+            self._goes_on()
 
-    def _alarm(self, why: str) -> None:
+    def _alarm(self, why: str, endpoint: str) -> None:
         facts = {"account": self.desk.account, "lane": self.family.name, "why": why}
         if self.stopped is None:
             log.error("lane_stopped", **facts, probe_s=self.desk.probe_s)
             self.probe_at = self.desk.clock() + self.desk.probe_s
-        self.stopped = why
+        self.stopped, self._stopped_at = why, endpoint
+
+    def _goes_on(self) -> None:
+        if self.stopped is not None:
+            log.info("lane_goes_on", account=self.desk.account, lane=self.family.name)
+            self.stopped, self._stopped_at = None, ""
 
     def silent(self, outbox: Outbox, plan: Plan) -> None:
         """Groups with nothing to say to Klaviyo."""
@@ -167,6 +175,12 @@ class Settling:
                 self.planner.ready.append(group.after)
             else:
                 self.lane.free(group.profiles())
+
+    def give_up(self, outbox: Outbox, ends: Sequence[Settled]) -> None:
+        """Rows end that Klaviyo is not told of."""
+        if ends and isinstance(self.family, Remembering):
+            outbox.changes.update(self.family.given_up(ends, self.intake.read))
+        self.end(outbox, ends)
 
     def end(self, outbox: Outbox, ends: Sequence[Settled]) -> None:
         """Write ends; their rows are forgotten once that is committed."""

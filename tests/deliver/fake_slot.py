@@ -18,6 +18,7 @@ class LogRecord(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes
+    timestamp: int = 0
 
 
 def codec(name: str) -> Codec:

@@ -1,0 +1,68 @@
+"""Rows that wait so long that their topic will drop them: told of at half time, dead letters before its end.
+
+A dead letter is kept for 90 more days, and a redrive sends it. A row that its topic dropped would be gone,
+and the stage would stop.
+"""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from streams.deliver import intent
+from streams.deliver.intake import Intake
+from streams.deliver.judge import dead
+from streams.deliver.planner import Planner
+from streams.deliver.row import Settled
+from streams.engine.outbox import Outbox
+from streams.engine.telemetry import gauge, log
+from streams.engine.topics import DAY_MS, INPUTS, TOPICS
+from streams.ledger.reasons import Reason
+
+KEPT_MS: Final = min(TOPICS[name].retention_ms or 0 for name in INPUTS["deliver"])
+ALARM_MS: Final = KEPT_MS // 2
+END_MS: Final = KEPT_MS - DAY_MS
+LOOK_S: Final = 60.0
+TOLD_AGAIN_S: Final = 86_400.0
+MOST: Final = 1000
+"""Rows in one transaction."""
+_OLDEST: Final = gauge("streams_deliver_lane_age_seconds", "how long the oldest row of a lane waits")
+
+
+@dataclass(slots=True)
+class Ageing:
+    """One lane's. Mutable."""
+
+    intake: Intake
+    planner: Planner
+    _look_at: float = -inf
+    _told_at: float = -inf
+
+    def ended(self, outbox: Outbox) -> list[Settled]:
+        """Rows that can wait no longer, whether the lane is paused, stopped or in an outage."""
+        desk, lane, family = self.intake.desk, self.intake.lane, self.intake.family
+        now, now_ms = desk.clock(), desk.now_ms()
+        if now < self._look_at:
+            return []
+        lane.waiting(now)
+        came = lane.oldest(self.planner.ready)
+        self._look_at = now if came is None else now + LOOK_S
+        age_ms = 0 if came is None else now_ms - came
+        _OLDEST.set(age_ms / 1000, {"account": desk.account, "lane": family.name})
+        self._tell(now, age_ms)
+        if age_ms < END_MS:
+            return []
+        for group in self.planner.dissolve():
+            outbox.delete(intent.key(family.name, group.id))
+        rows = lane.aged(now_ms - END_MS, MOST)
+        if rows:
+            self._look_at = now  # what is read in their place may be as old
+        kept, waited = KEPT_MS // DAY_MS, END_MS // DAY_MS
+        why = f"not sent: it waited for {waited} of the {kept} days that its lane keeps"
+        return [dead(row, Reason.RETENTION, why) for row in rows]
+
+    def _tell(self, now: float, age_ms: int) -> None:
+        if age_ms >= ALARM_MS and now >= self._told_at + TOLD_AGAIN_S:
+            self._told_at = now
+            desk, days = self.intake.desk, age_ms // DAY_MS
+            lane, kept = self.intake.family.name, KEPT_MS // DAY_MS
+            log.error("lane_old", account=desk.account, lane=lane, days=days, kept_days=kept)

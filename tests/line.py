@@ -21,7 +21,7 @@ from streams.engine.registry import Registry
 from streams.local.stack import Stack
 from streams.segment.envelope import Envelope, event_uid, typed_identifier
 
-PIPELINE = """
+SHOP = """
 accounts:
   acme:
     klaviyo: {api_key: pk_acme, webhook_secret: webhook-secret-acme}
@@ -31,10 +31,8 @@ sources:
 rules:
   - {when: 'type = "identify"', do: profile}
   - {when: 'type = "track"', do: event}
-partitions: 4
-replication: 1
-min_insync: 1
 """
+PIPELINE = SHOP + "partitions: 4\nreplication: 1\nmin_insync: 1\n"
 
 
 class Bench:

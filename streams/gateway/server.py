@@ -47,18 +47,8 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
     publisher = Publisher(
         config.kafka.client(), partial(full, config.prefix), config.gateway.max_in_flight_bytes
     )
-    plan = plan_files.load(config)
-    state, metrics, limits = State(), Metrics(plan.warned), config.gateway
-    ways = doors.from_config(config)
-    gateway = Gateway(
-        ways,
-        limits,
-        partitions=config.partitions,
-        sink=publisher,
-        state=state,
-        metrics=metrics,
-        plan=None if plan.idle else plan,
-    )
+    state, limits = State(), config.gateway
+    gateway, metrics = _gateway(config, publisher, state)
     server = Server(
         gateway.handle, header_timeout_s=limits.header_timeout_s, idle_timeout_s=limits.idle_timeout_s
     )
@@ -79,6 +69,21 @@ async def run(config: Config, *, ready: Ready | None = None, reuse_port: bool = 
         await public.cleanup()
         await publisher.close()
         await admin.cleanup()
+
+
+def _gateway(config: Config, publisher: Publisher, state: State) -> tuple[Gateway, Metrics]:
+    plan = plan_files.load(config)
+    metrics = Metrics(plan.warned)
+    gateway = Gateway(
+        doors.from_config(config),
+        config.gateway,
+        partitions=config.partitions,
+        sink=publisher,
+        state=state,
+        metrics=metrics,
+        plan=None if plan.idle else plan,
+    )
+    return gateway, metrics
 
 
 def _stop_signal() -> asyncio.Event:

@@ -30,15 +30,8 @@ def summary(report: Mapping[str, Any]) -> str:
     if latency["n"]:
         lines.append(f"latency: p50 {latency['p50']} ms, p99 {latency['p99']} ms, of {latency['n']}")
     lines += [f"dead letters, {each['reason']}: {_counts(each, STATUSES)}" for each in report["dead_letters"]]
-    missing = report["missing"]
-    lines += [
-        f"missing: {each['event_id']} of space {each['space']}, {each['partition']}-{each['offset']}, "
-        f"last seen at {each['last_stage']}"
-        for each in missing[:SHOWN]
-    ]
-    if len(missing) > SHOWN:
-        lines.append(f"… and {len(missing) - SHOWN} more: streams audit --json")
-    return "\n".join([*lines, *_receipts(report)])
+    missing = [f"missing: {_where(each)}, last seen at {each['last_stage']}" for each in report["missing"]]
+    return "\n".join([*lines, *_first(missing, "streams audit --json"), *_receipts(report)])
 
 
 def _receipts(report: Mapping[str, Any]) -> list[str]:
@@ -50,14 +43,20 @@ def _receipts(report: Mapping[str, Any]) -> list[str]:
     sums = _counts(report["deliveries"], ("confirmed", "accepted", "unconfirmed"))
     looks = f"{found['awaited']} events still to be looked for, {len(overdue)} not seen at Klaviyo"
     lines = [f"deliveries: {sums}; {looks} ({found['share']:.0%} are looked for)"]
-    lines += [
-        f"not confirmed: {each['event_id']} of space {each['space']}, {each['partition']}-{each['offset']}, "
-        f"account {each['account']}, {each['reason']}"
-        for each in overdue[:SHOWN]
+    named = [
+        f"not confirmed: {_where(each)}, account {each['account']}, {each['reason']}" for each in overdue
     ]
-    if len(overdue) > SHOWN:
-        lines.append(f"… and {len(overdue) - SHOWN} more: streams audit --confirmed --json")
-    return lines
+    return [*lines, *_first(named, "streams audit --confirmed --json")]
+
+
+def _where(each: Mapping[str, Any]) -> str:
+    return f"{each['event_id']} of space {each['space']}, {each['partition']}-{each['offset']}"
+
+
+def _first(lines: list[str], command: str) -> list[str]:
+    """No more than a person reads; the command that lists all."""
+    more = len(lines) - SHOWN
+    return lines[:SHOWN] + ([f"… and {more} more: {command}"] if more > 0 else [])
 
 
 def _counts(found: Mapping[str, int], names: tuple[str, ...]) -> str:

@@ -67,17 +67,6 @@ def engagement_call(
         who = {"anonymousId": profile["anonymous_ids"][-1]}
     else:
         return Reason.NO_IDENTIFIER.value
-    event = _event_of(engagement["body"])
-    call = {
-        "type": "track",
-        "messageId": f"klaviyo-{engagement['event_id']}",
-        **who,
-        "event": _name(topic),
-        "properties": _properties(event, config.engagement.properties),
-        "timestamp": _iso(engagement["time"]),
-        "context": _context(engagement, profile),
-        "integrations": {"Klaviyo": False},
-    }
     return Operation(
         op_id=op_id(engagement["account"], event_uid(engagement), "segment", "track"),
         account=engagement["account"],
@@ -87,8 +76,22 @@ def engagement_call(
         profile=profile,
         time=engagement["time"],
         backfill=False,
-        payload=orjson.dumps(call),
+        payload=orjson.dumps(_call(config, engagement, profile, who)),
     )
+
+
+def _call(config: Config, engagement: Engagement, profile: Profile, who: dict[str, str]) -> dict[str, Any]:
+    event = _event_of(engagement["body"])
+    return {
+        "type": "track",
+        "messageId": f"klaviyo-{engagement['event_id']}",
+        **who,
+        "event": _name(engagement["topic"]),
+        "properties": _properties(event, config.engagement.properties),
+        "timestamp": _iso(engagement["time"]),
+        "context": _context(engagement, profile),
+        "integrations": {"Klaviyo": False},
+    }
 
 
 def event_uid(engagement: Engagement) -> bytes:

@@ -24,20 +24,9 @@ from streams.engine.registry import Registry
 from streams.local.stack import Stack
 from streams.local.traffic import Counts, Webhook, generate, send
 from streams.local.traffic.message import Message
-from tests.line import eventually
+from tests.line import SHOP, eventually
 
-PIPELINE = """
-accounts:
-  acme:
-    klaviyo: {api_key: pk_acme, webhook_secret: webhook-secret-acme}
-    segment: {write_key: segment-acme}
-sources:
-  web: {accounts: [acme], write_key: web, webhook_secret: web-secret}
-rules:
-  - {when: 'type = "identify"', do: profile}
-  - {when: 'type = "track"', do: event}
-deliver: {probe_s: 2}
-"""
+PIPELINE = SHOP + "deliver: {probe_s: 2}\n"
 STAGES = ("dedupe", "identify", "route", "deliver", "feedback")
 STATES = (
     "delivered", "unchanged", "duplicate", "filtered", "held", "expired", "refused", "dead_lettered",

@@ -44,7 +44,7 @@ def loads(text: str, file: str, environ: Mapping[str, str]) -> Config:
         raise ConfigError(
             [Problem(file, 1, 1, "the file has no sections", "accounts: …, sources: …, rules: …")]
         )
-    given = override(source.values, environ)
+    given = override(source.values, environ, source.named)
     problems = [*given.problems, *source.problems, *cross_check(given.values, source)]
     problems += _written_derived(source)
     config = None

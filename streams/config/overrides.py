@@ -1,13 +1,14 @@
 """``STREAMS_…`` environment variables that override the file."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from streams.config.model import Account, Config, Source
-from streams.config.problems import Problem, nearest
+from streams.config.problems import Problem, closest
 
 _SECTIONS = {
     name: info.annotation
@@ -15,6 +16,14 @@ _SECTIONS = {
     if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
 }
 _PLAIN = ("prefix", "data", "partitions", "replication", "min_insync")
+_START: Final = "STREAMS_"
+OWN: Final = frozenset({"STREAMS_LOG", "STREAMS_PARENT_PIPE", "STREAMS_LOCAL"})
+"""Read elsewhere: the log's level, the supervisor's pipe, where the local stack lies."""
+TESTS: Final = "STREAMS_TEST_"
+_SERVICE_LINK = re.compile(
+    r"STREAMS_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 @dataclass(slots=True)
@@ -28,23 +37,44 @@ class Overridden:
     """Variables that fit nothing."""
 
 
-def override(values: dict[str, Any], environ: Mapping[str, str]) -> Overridden:
+def override(values: dict[str, Any], environ: Mapping[str, str], named: Collection[str] = ()) -> Overridden:
     """Put the environment's values over the file's.
 
     ``STREAMS_KAFKA_BOOTSTRAP`` is ``kafka.bootstrap``, ``STREAMS_ACCOUNTS_ACME_KLAVIYO_URL`` is
-    ``accounts.acme.klaviyo.url``, for the accounts and sources that the file has.
+    ``accounts.acme.klaviyo.url``, for the accounts and sources that the file has. A variable that sets
+    nothing is a problem: a setting that is silently ignored does harm later, and elsewhere.
+
+    Args:
+        values: the file's.
+        environ: the environment.
+        named: variables that the file itself refers to as ``${NAME}``.
     """
-    known = {"STREAMS_" + "_".join(path).upper().replace("-", "_"): path for path in _paths(values)}
-    ours = tuple(f"STREAMS_{name.upper()}_" for name in (*_SECTIONS, "accounts", "sources"))
+    known = {_START + "_".join(path).upper().replace("-", "_"): path for path in _paths(values)}
     found = Overridden(values)
     for variable in sorted(environ):
+        if not variable.startswith(_START) or _others(variable, environ[variable]) or variable in named:
+            continue
         if variable in known:
             found.values = _with(found.values, known[variable], environ[variable])
             found.by[known[variable]] = variable
-        elif variable.startswith(ours):
-            message = f"environment variable {variable} overrides nothing"
-            found.problems.append(Problem("environment", 0, 0, message, nearest(variable, known)))
+        else:
+            like = closest(variable.removeprefix(_START), (name.removeprefix(_START) for name in known))
+            write = _START + like if like else "nothing: unset it (`streams config show` has all settings)"
+            message = f"environment variable {variable} is no setting"
+            found.problems.append(Problem("environment", 0, 0, message, write))
     return found
+
+
+def _others(variable: str, value: str) -> bool:
+    """Whether a variable is meant for others.
+
+    Kubernetes tells each pod of every service beside it: one named streams-gateway gives
+    ``STREAMS_GATEWAY_PORT=tcp://…``, which is no port of ours.
+    """
+    if variable in OWN or variable.startswith(TESTS):
+        return True
+    link = _SERVICE_LINK.fullmatch(variable)
+    return link is not None and (not variable.endswith("_PORT") or bool(_SERVICE_ADDRESS.match(value)))
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

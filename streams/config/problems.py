@@ -30,10 +30,14 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known name most like the word, if one is alike."""
+    names = {name.lower(): name for name in known}
+    found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return names[found[0]] if found else None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known name most like the word; else all of them, so that there is always something to write."""
     names = list(known)
-    close = get_close_matches(word.lower(), {n.lower(): n for n in names}, n=1, cutoff=0.6)
-    if close:
-        return next(n for n in names if n.lower() == close[0])
-    return "one of: " + ", ".join(names) if names else ""
+    return closest(word, names) or ("one of: " + ", ".join(names) if names else "")

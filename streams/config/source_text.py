@@ -30,6 +30,8 @@ class SourceText:
     problems: list[Problem] = field(default_factory=list)
     tree: Any = None
     lines: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    """Variables that the file refers to."""
 
     def problem(self, path: Path, message: str, write: str = "", *, at_key: bool = False) -> Problem:
         """A problem at the value (or the key) of a path."""
@@ -117,6 +119,7 @@ def _plain(node: Any, path: Path, source: SourceText, environ: Mapping[str, str]
 def _fill(text: str, path: Path, source: SourceText, environ: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1]
+        source.named.add(name)
         if environ.get(name):
             return environ[name]
         if not _NAME.match(name):

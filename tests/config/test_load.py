@@ -86,7 +86,24 @@ def test_the_environment_overrides_the_file() -> None:
 
 
 def test_variables_of_others_are_left_alone() -> None:
-    assert read(LEAST, STREAMS_LOG="debug", STREAMS="x").prefix == ""
+    config = read(
+        LEAST,
+        STREAMS="x",
+        STREAMS_LOG="debug",
+        STREAMS_LOCAL="/tmp/local",
+        STREAMS_TEST_STACK="/tmp/kept",
+        STREAMS_PORT="tcp://10.0.0.1:80",
+        STREAMS_GATEWAY_PORT="tcp://10.0.0.1:8080",
+        STREAMS_GATEWAY_PORT_8080_TCP_ADDR="10.0.0.1",
+        STREAMS_GATEWAY_SERVICE_HOST="10.0.0.1",
+        STREAMS_GATEWAY_SERVICE_PORT_HTTP="8080",
+    )
+    assert (config.prefix, config.gateway.port) == ("", 8080)
+
+
+def test_a_variable_that_the_file_refers_to_needs_to_be_no_setting() -> None:
+    config = read(LEAST.replace("${WEB_WRITE_KEY}", "${STREAMS_WEB}"), STREAMS_WEB="in_9")
+    assert config.sources["web"].write_keys == (Secret("in_9"),)
 
 
 def test_accounts_may_share_a_space() -> None:

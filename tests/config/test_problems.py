@@ -46,7 +46,7 @@ def test_every_error_is_found_at_once() -> None:
         (
             0,
             0,
-            "environment variable STREAMS_KAFKA_BOOTSTAP overrides nothing",
+            "environment variable STREAMS_KAFKA_BOOTSTAP is no setting",
             "STREAMS_KAFKA_BOOTSTRAP",
         ),
         (1, 9, "unknown key 'boostrap'", "bootstrap"),
@@ -168,3 +168,19 @@ def test_a_payload_section_belongs_to_rules_that_make_events_or_profiles() -> No
     rule = LEAST.replace("do: event", "do: event, payload: {slm: []}")
     assert rule != LEAST
     assert [(said, write) for _, _, said, write in problems(rule)] == [("unknown key 'slm'", "slim")]
+
+
+@pytest.mark.parametrize(
+    ("variable", "write"),
+    [
+        ("STREAMS_KAFKA_BOOSTRAP", "STREAMS_KAFKA_BOOTSTRAP"),
+        ("STREAMS_PREFX", "STREAMS_PREFIX"),
+        ("STREAMS_KAFKABOOTSTRAP", "STREAMS_KAFKA_BOOTSTRAP"),
+        ("STREAMS_ACCOUNTS_ACM_KLAVIYO_URL", "STREAMS_ACCOUNTS_ACME_KLAVIYO_URL"),
+        ("STREAMS_X", "nothing: unset it (`streams config show` has all settings)"),
+    ],
+)
+def test_a_variable_that_sets_nothing_is_an_error_with_what_was_meant(variable: str, write: str) -> None:
+    assert problems(LEAST, **{variable: "x"}) == [
+        (0, 0, f"environment variable {variable} is no setting", write)
+    ]

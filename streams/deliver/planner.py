@@ -99,21 +99,32 @@ class Planner:
     def dissolve(self) -> list[Group]:
         """Turn groups to send again into rows that wait; the groups that are no more.
 
-        A group whose rows Klaviyo has in an open job stays together.
+        A group whose rows Klaviyo has in an open job stays together, and so does one that probes and was
+        answered a question: asked anew it would never come to its call.
         """
-        found = [*self.ready, *self.lane.drain(waiting=True)]
-        groups = [group for group in found if group.job is None]
-        self.ready.clear()
-        self.ready.extend(group for group in found if group.job is not None)
+        failed = self.lane.drain(waiting=True)
+        kept = [group for group in self.ready if group.job is not None or group.probes]
+        groups = [group for group in self.ready if group.job is None and not group.probes]
+        groups += [group for group in failed if group.job is None]
+        self.ready = deque([*kept, *(group for group in failed if group.job is not None)])
         for group in reversed(groups):
             rows = chain(group)
             self.lane.put_back(rows)
             self.lane.free({row.who for row in rows})
         return groups
 
+    @property
+    def probing(self) -> bool:
+        """Whether a group that probes goes on with what it was answered."""
+        return any(group.probes for group in self.ready)
+
     def probe(self, now: float, read: Read) -> Plan:
-        """One row of a stopped lane."""
+        """One row of a stopped lane; and what became of open jobs."""
         plan = Plan()
+        probing, kept = self.probing, list(self.ready)
+        self.ready = deque(group for group in kept if not self._start(group, now, plan, read))
+        if probing:
+            return plan
         budget = self.desk.spending.budget(self.family.single)
         if not self.lane.waiting(now) or budget.next(now) > now + HORIZON_S:
             return plan
@@ -126,6 +137,8 @@ class Planner:
         else:
             rows = self._admitted(self.lane.take(1, BULK_BYTES, 1), now, plan, read)
             groups = [Group(self.new_id(), rows, bulk=False)] if rows else []
+        for group in groups:
+            group.probes = True
         self.ready.extend(group for group in groups if not self._start(group, now, plan, read))
         return plan
 

@@ -1,6 +1,7 @@
 """The command line's root: which commands there are, and what each end means as an exit code.
 
-0 done · 1 the answer is no · 2 wrong usage or configuration · 3 something needed is away · 130 interrupted.
+0 done · 1 the answer is no · 2 wrong usage or configuration · 3 something needed is away · 4 a restart would
+end in the same way: state and log do not fit · 130 interrupted.
 """
 
 import sys
@@ -23,7 +24,7 @@ from streams.commands import (
     rules,
     setup,
 )
-from streams.engine.errors import Away, EngineError
+from streams.engine.errors import STANDS, Away, EngineError, StateMismatch
 
 NO, WRONG, AWAY = 1, 2, 3
 
@@ -73,6 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def exit_code(error: Exception) -> int | None:
     """What an error means to the caller; None = it is a mistake of ours and shows its traceback."""
+    if isinstance(error, StateMismatch):
+        return STANDS
     if isinstance(error, EngineError):
         return AWAY if isinstance(error, Away) else WRONG
     # named, not imported: their rooms are slow to load, and only some commands need them

@@ -13,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 import streams
-from streams.cli import app
+from streams.cli import app, exit_code
 from streams.engine import admin, schemas
+from streams.engine.errors import Away, Misconfigured, StateMismatch
 from streams.local.stack import Stack
 from tests.line import Bench
 
@@ -98,6 +99,13 @@ def test_the_version_is_the_packages() -> None:
 @pytest.mark.parametrize("words", [("nonsense",), ("audit", "--nonsense"), ("worker", "nonsense")])
 def test_wrong_usage_exits_2(words: tuple[str, ...]) -> None:
     assert CliRunner().invoke(app, words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(Misconfigured(), 2), (Away(), 3), (StateMismatch(), 4), (ValueError(), None)]
+)
+def test_each_end_has_its_exit_code(error: Exception, code: int | None) -> None:
+    assert exit_code(error) == code
 
 
 def test_a_missing_file_is_a_wrong_configuration(tmp_path: Path) -> None:

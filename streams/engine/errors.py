@@ -3,6 +3,11 @@
 They are named by the state they tell, hence no "Error" at their ends.
 """
 
+from typing import Final
+
+STANDS: Final = 4
+"""Exit code of a process that only a person can help: the next one would end in the same way."""
+
 
 class EngineError(Exception):
     """Base of all; its text says what is wrong and what to do."""
@@ -29,4 +34,7 @@ class Fenced(EngineError):
 
 
 class StateMismatch(Misconfigured):
-    """State and log do not fit each other: going on would re-read or skip records."""
+    """State and log do not fit each other: going on would re-read or skip records; exit code 4.
+
+    A restart finds the same, so no supervisor starts such a process again.
+    """

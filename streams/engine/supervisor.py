@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Final
 
+from streams.engine.errors import STANDS
 from streams.engine.telemetry import log
 
 FIRST_PAUSE_S: Final = 0.5
@@ -50,6 +51,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[int]] = []
+        self._standing: set[str] = set()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -61,7 +63,10 @@ class Supervisor:
         self._tasks = [asyncio.create_task(self._keep(name), name=name) for name in self._commands]
 
     async def failed(self) -> int:
-        """Wait until a child says that its configuration is wrong; its exit code."""
+        """Wait until nothing is left to keep running; the exit code that says why.
+
+        One child whose configuration is wrong suffices; one that stands still does not, while others work.
+        """
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         return next(iter(done)).result()
 
@@ -72,11 +77,22 @@ class Supervisor:
             code = await self._run(name)
             if self._stopping.is_set() or code == WRONG:
                 return code
+            if code == STANDS:
+                return await self._stand(name)
             pause = FIRST_PAUSE_S if monotonic() - began > STEADY_S else pause
             log.warning("child_ended", child=name, code=code, restart_in_s=pause)
             if await self._told_within(pause):
                 return code
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _stand(self, name: str) -> int:
+        """Leave a child ended that a restart can't help; the others go on."""
+        says = "not started again: mend what `ended` in its log says, then restart"
+        log.error("child_stands", child=name, code=STANDS, says=says)
+        self._standing.add(name)
+        if self._standing != self._commands.keys():
+            await self._stopping.wait()
+        return STANDS
 
     async def _told_within(self, pause_s: float) -> bool:
         """Wait, but not once all are to end; whether they are."""
@@ -128,7 +144,7 @@ def supervise(commands: Mapping[str, list[str]], parent: str) -> int:
     """Keep commands running until SIGTERM or SIGINT.
 
     Returns:
-        0 when told to stop, 2 when a child's configuration is wrong.
+        0 when told to stop, 2 when a child's configuration is wrong, 4 when all stand still.
     """
     return asyncio.run(_supervise(commands, parent))
 

@@ -17,7 +17,7 @@ from aiokafka.helpers import create_ssl_context
 from streams.config import Config
 from streams.engine.consumer import Assignor, BatchTransport
 from streams.engine.control import ControlTail
-from streams.engine.errors import Away, EngineError, Misconfigured
+from streams.engine.errors import STANDS, Away, EngineError, Misconfigured, StateMismatch
 from streams.engine.ownership import Ownership
 from streams.engine.registry import Registry
 from streams.engine.slot import Place
@@ -121,7 +121,7 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
     """Run the stage that ``build`` makes until SIGTERM or SIGINT; wait for whatever is away at the start.
 
     Returns:
-        0 when told to stop; 1 when something ended it, which is in the log.
+        0 when told to stop; when something ended it, which is in the log, 1, or 4 if a restart can't help.
     """
     ended: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
@@ -144,7 +144,7 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
         why = await _live(config, stage, ended, end)
     if why is not None:
         log.error("ended", stage=stage.name, error=type(why).__name__, why=str(why))
-        return 1
+        return STANDS if isinstance(why, StateMismatch) else 1
     return 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from streams.engine.errors import STANDS
 from streams.engine.reading import Reader
 from streams.local.stack import Stack
 from tests.line import Bench, eventually, kill_at_random, running, track
@@ -145,9 +146,9 @@ def test_records_deleted_before_they_were_read_end_the_stage(
         for deleted in admin.delete_records([TopicPartition(*place, 490)]).values():
             deleted.result(10)
         worker.send_signal(signal.SIGCONT)
-        assert worker.wait(30) == 1
+        assert worker.wait(30) == STANDS
         worker = bench.worker("dedupe")
-        assert worker.wait(30) == 1
+        assert worker.wait(30) == STANDS
     finally:
         worker.kill()
         worker.wait()

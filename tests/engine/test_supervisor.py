@@ -75,6 +75,38 @@ def test_a_childs_wrong_configuration_ends_all(tmp_path: Path) -> None:
         assert process.wait(20) == 2
 
 
+TWO = """
+import sys
+from streams.engine.supervisor import supervise
+children = {"stands": [sys.executable, "-c", "import sys; sys.exit(4)"]}
+if len(sys.argv) > 1:
+    children["works"] = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
+sys.exit(supervise(children, "PIPE"))
+"""
+
+
+def test_a_child_that_no_restart_helps_stays_ended_and_the_others_work_on(tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    command = [sys.executable, "-c", TWO, WAITS, str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "child_stands" in line)
+        until(lambda: len(pids(file)) == 1)
+        assert runs(pids(file)[0])
+        process.terminate()
+        left = process.stderr.read()
+        assert process.wait(20) == 0
+    assert "child_ended" not in left
+
+
+def test_when_nothing_is_left_that_a_restart_helps_all_end() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TWO], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 4
+    assert done.stderr.count("child_stands") == 1
+
+
 def test_a_child_that_waits_for_its_restart_is_not_started_when_all_are_to_end(tmp_path: Path) -> None:
     """And nobody waits for it: it pauses for two seconds when it has ended three times."""
     file = tmp_path / "pids"

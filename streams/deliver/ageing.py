@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from streams.deliver import intent
+from streams.deliver import ending
 from streams.deliver.intake import Intake
-from streams.deliver.judge import dead
+from streams.deliver.judge import chain, dead
 from streams.deliver.planner import Planner
 from streams.deliver.row import Settled
 from streams.engine.outbox import Outbox
@@ -52,7 +52,7 @@ class Ageing:
         if age_ms < END_MS:
             return []
         for group in self.planner.dissolve():
-            outbox.delete(intent.key(family.name, group.id))
+            ending.dissolved(outbox, self.intake, group.id, chain(group))
         rows = lane.aged(now_ms - END_MS, MOST)
         if rows:
             self._look_at = now  # what is read in their place may be as old

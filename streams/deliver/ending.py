@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from streams.deliver import receipts, records
+from streams.deliver import intent, receipts, records
 from streams.deliver.intake import Intake, sent_key
-from streams.deliver.row import Settled
+from streams.deliver.row import Row, Settled
 from streams.engine.outbox import Outbox
 from streams.ledger.reasons import Outcome
 
@@ -42,6 +42,19 @@ def uncover(outbox: Outbox, intake: Intake, topic: str, offset: int) -> None:
     """A row that was in doubt has a result or a new intent."""
     if (old := intake.doubts.covered(topic, offset)) is not None:
         outbox.delete(old)
+
+
+def dissolved(outbox: Outbox, intake: Intake, group_id: str, rows: Iterable[Row]) -> None:
+    """A group is no more, its rows wait by themselves: those in doubt stay so, through restarts, too."""
+    key = intent.key(intake.family.name, group_id)
+    doubted = [row for row in rows if row.doubted_at]
+    if not doubted:
+        outbox.delete(key)
+        return
+    for row in doubted:
+        uncover(outbox, intake, row.topic, row.offset)
+    outbox.put(key, intent.form(doubted, min(row.doubted_at for row in doubted), 0.0))
+    intake.doubts.hold(key, doubted)
 
 
 def positions(outbox: Outbox, intake: Intake) -> None:

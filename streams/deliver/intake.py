@@ -194,7 +194,7 @@ class Intake:
             return
         not_before = self.doubts.not_before(row.topic, row.offset)
         row.tried = not_before is not None
-        row.tried_at = self.doubts.left_at(row.topic, row.offset)
+        row.tried_at = row.doubted_at = self.doubts.left_at(row.topic, row.offset)
         self.lane.add(row, not_before)
 
     def _unreadable(self, record: Record, why: str) -> None:

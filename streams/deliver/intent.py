@@ -73,6 +73,12 @@ class Doubts:
         doubts._unread = set(doubts._rows)
         return doubts
 
+    def hold(self, key: bytes, rows: Iterable[Row]) -> None:
+        """Rows in doubt are in no group: this intent speaks of them until each has another or a result."""
+        for row in rows:
+            self._rows[(row.topic, row.offset)] = (key, 0.0, row.doubted_at)
+            self._left[key] = self._left.get(key, 0) + 1
+
     def settle(self, done: Callable[[str, int], bool]) -> list[bytes]:
         """Forget rows that are done nonetheless; the keys of intents that have no other."""
         rows = [place for place in self._rows if done(*place)]

@@ -36,6 +36,8 @@ class Row:
     """A call with it left, in this life or a former one: whom it addresses does not change any more."""
     tried_at: int = 0
     """When the call of a former life left that is in doubt, ms."""
+    doubted_at: int = 0
+    """When a call with it first left that Klaviyo may have taken, ms; 0: there is none."""
     into: Profile | None = None
     """Whom its profile was merged into before the first try."""
     once: bytes = b""

@@ -14,7 +14,7 @@ from streams.deliver.calling import Right, within
 from streams.deliver.desk import Desk
 from streams.deliver.family import Asking, Family, Guarded, Intending
 from streams.deliver.intake import Intake
-from streams.deliver.judge import Standing
+from streams.deliver.judge import Standing, chain
 from streams.deliver.lane import Lane
 from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.row import Row
@@ -173,7 +173,7 @@ class Sender:
         settling = self._settling
         if settling.stopped is not None:
             for group in self._planner.dissolve():
-                outbox.delete(intent.key(self._family.name, group.id))
+                ending.dissolved(outbox, self._intake, group.id, chain(group))
             if self._open or (now < settling.probe_at and not self._planner.probing):
                 self._wake_at = inf if self._open else settling.probe_at
                 return Plan()
@@ -189,10 +189,10 @@ class Sender:
     def _intend(self, outbox: Outbox, call: Call, now: float) -> None:
         at_ms = self._desk.now_ms()
         group = call.group
-        outbox.put(intent.key(self._family.name, group.id), intent.form(group.rows, at_ms, call.lasts))
         for row in group.rows:
             row.tried = True
             ending.uncover(outbox, self._intake, row.topic, row.offset)
+        outbox.put(intent.key(self._family.name, group.id), intent.form(group.rows, at_ms, call.lasts))
         if isinstance(self._family, Intending):
             changes = self._family.intends(group, at_ms)
             outbox.changes.update(changes)

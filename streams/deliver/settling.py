@@ -58,6 +58,9 @@ class Settling:
         group, now_ms = call.group, self.desk.now_ms()
         self._new(created=created(call.request, reply))
         outbox.delete(intent.key(self.family.name, group.id))
+        if isinstance(reply.verdict, Transient) and call.request.method != "GET":
+            for row in group.rows:
+                row.doubted_at = row.doubted_at or self._left_at(call)
         if call.request.asks and isinstance(reply.verdict, Accepted):
             if not isinstance(self.family, Asking):
                 raise TypeError(f"{self.family.name} asks nothing")
@@ -82,7 +85,7 @@ class Settling:
             settled, gone = self.family.rejected(found)
             outbox.changes.update(gone)
             over = {end.row for end in settled}
-            self.lane.put_back([end.row for end in found if end.row not in over])
+            self._put_back(outbox, group, [end.row for end in found if end.row not in over])
         if isinstance(reply.verdict, Accepted) and self.standing.share < LOW:
             # an outage ends: what waits for its next try waits no longer
             self.planner.ready.extend(self.lane.drain())
@@ -91,7 +94,7 @@ class Settling:
         for again in judged.again:
             profiles -= again.group.profiles()
             self._again(outbox, again, call)
-        self.lane.put_back(judged.dissolved)
+        self._put_back(outbox, group, judged.dissolved)
         self.end(outbox, settled)
         self.lane.free(profiles)
 
@@ -104,13 +107,14 @@ class Settling:
         group.rows = [row for row in group.rows if row not in over]
         if learned.stay and group.rows:
             profiles -= group.profiles()
+            self._still_in_doubt(outbox, group)
             if learned.wait_s > 0:
                 self.lane.again(group, self.desk.clock() + learned.wait_s, failed=False)
             else:
                 # who was asked about is told before others are asked about: answers age
                 self.planner.ready.appendleft(group)
         else:
-            self.lane.put_back(chain(group))
+            self._put_back(outbox, group, chain(group))
         self.end(outbox, learned.ended)
         self.lane.free(profiles)
 
@@ -124,14 +128,30 @@ class Settling:
     def _again(self, outbox: Outbox, again: Again, call: Call) -> None:
         now = self.desk.clock()
         if again.doubt:
-            at_ms = int((self.desk.wall() - (now - call.at)) * 1000)
             key = intent.key(self.family.name, again.group.id)
-            outbox.put(key, intent.form(chain(again.group), at_ms, call.lasts))
+            outbox.put(key, intent.form(chain(again.group), self._left_at(call), call.lasts))
+        else:
+            self._still_in_doubt(outbox, again.group)
         if again.wait_s <= 0:
             self.planner.ready.append(again.group)
             return
         wait = again.wait_s if again.exact else self.desk.random.uniform(0, again.wait_s)
         self.lane.again(again.group, now + wait)
+
+    def _left_at(self, call: Call) -> int:
+        return int((self.desk.wall() - (self.desk.clock() - call.at)) * 1000)
+
+    def _still_in_doubt(self, outbox: Outbox, group: Group) -> None:
+        """An answer that tells nothing of an earlier call leaves it in doubt."""
+        doubted = [row for row in chain(group) if row.doubted_at]
+        if doubted:
+            at_ms = min(row.doubted_at for row in doubted)
+            outbox.put(intent.key(self.family.name, group.id), intent.form(doubted, at_ms, 0.0))
+
+    def _put_back(self, outbox: Outbox, group: Group, rows: list[Row]) -> None:
+        self.lane.put_back(rows)
+        if rows:
+            ending.dissolved(outbox, self.intake, group.id, rows)
 
     def _stand(self, call: Call, judged: Judged) -> None:
         """What the answer says about the lane and the account."""

@@ -1,4 +1,4 @@
-"""A lane that stopped: what ends the stop, what it may not forget meanwhile, and what must not end the process."""
+"""A lane that stopped: what ends the stop, what it must not forget, and what must not end the process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 
 from streams.deliver.settling import REFUSALS
 from tests.deliver.line import FREE, Line, operation, simulator
+from tests.deliver.test_appends import append, tags
+from tests.deliver.test_conflicts import update
+from tests.deliver.test_importing import JOBS, paced
 
 FORBIDDEN: dict[str, Any] = {"status": 403}
 SUBSCRIBE = {"path": "/api/profile-subscription-bulk-create-jobs"}
@@ -47,3 +50,38 @@ async def test_after_many_refusals_an_answer_without_a_verdict_ends_nothing(stat
             await sim.heal()
             await sim.fault({"path": "/api/event*"}, {"status": status}, times=1)
             assert await line.until(line.all_ended)
+
+
+async def test_an_open_job_is_looked_at_again_though_no_other_row_waits() -> None:
+    async with simulator(budgets=FREE, job_delay_s=0.2) as sim:
+        line = paced(sim.url)
+        line.probe_s = 0.1
+        await sim.fault({"path": f"{JOBS}/*", "method": "GET"}, FORBIDDEN, times=3)
+        line.put(*(update(n, n, first_name="A") for n in range(250)))
+        async with line.life():
+            assert await line.until(line.all_ended, 10)
+        assert {outcome for outcome, _ in line.world.last().values()} == {"delivered"}
+
+
+@pytest.mark.parametrize(
+    "after", [{"status": 401}, {"status": 429, "headers": {"Retry-After": "60"}}], ids=str
+)
+async def test_what_is_in_doubt_stays_so_when_its_next_try_tells_nothing(after: dict[str, Any]) -> None:
+    """A key is changed by a restart: an append that Klaviyo took before must not be done twice then."""
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url)
+        line.put(append(1, "x"))
+        await line.drain()
+        await sim.fault({"path": "/api/profile-import"}, {"reset": "after"}, times=1)
+        await sim.fault({"path": "/api/profiles*"}, after)
+        line.put(append(2, "y"))
+        async with line.life():
+            async with asyncio.timeout(10):
+                while not [each for each in await sim.requests("/api/profiles") if each["method"] == "GET"]:
+                    await asyncio.sleep(0.02)
+            commits = line.world.commits
+            assert await line.until(lambda: line.world.commits > commits)
+        await sim.heal()
+        line.world.store = {k: v for k, v in line.world.store.items() if not k.startswith(b"b/")}
+        await line.drain()
+        assert await tags(sim) == ["x", "y"]

@@ -56,6 +56,7 @@ def environment(file: Path, found: stack.Stack, addresses: Addresses, data: Path
         "STREAMS_REGISTRY_URL": found.registry,
         "STREAMS_PREFIX": os.environ.get("STREAMS_PREFIX", "dev."),
         "STREAMS_DATA": str(data.resolve()),
+        "STREAMS_LOCAL": str(found.folder.parent),
         "STREAMS_PARTITIONS": os.environ.get("STREAMS_PARTITIONS", "4"),
         "STREAMS_REPLICATION": "1",
         "STREAMS_MIN_INSYNC": "1",

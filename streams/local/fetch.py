@@ -37,8 +37,8 @@ class Parts:
 
 
 def data_folder() -> Path:
-    """STREAMS_DATA, else `.data` in the project."""
-    return Path(os.environ.get("STREAMS_DATA") or PROJECT / ".data").absolute()
+    """STREAMS_LOCAL, else `.data` in the project: the stack, its parts, and what runs on it here."""
+    return Path(os.environ.get("STREAMS_LOCAL") or PROJECT / ".data").absolute()
 
 
 def fetch(*, say: Say) -> Parts:

@@ -68,16 +68,19 @@ class Line:
 def prepare(file: Path, *, fresh: bool, port_base: int | None, folder: Path | None = None) -> Line:
     """Bring up the stack, or take the one that the environment names; apply topics and schemas.
 
-    Nothing else runs yet. A named stack is somebody else's: it is neither started, stopped nor emptied.
+    Nothing else runs yet. A named stack is somebody else's: it is neither started, stopped nor emptied. The
+    state lies in STREAMS_DATA, else beside the stack; with a ``folder`` of one's own always there.
     """
-    folder = folder or stack.default_folder()
-    data = folder.parent / "dev"
+    state = os.environ.get("STREAMS_DATA") if folder is None else None
+    folder = (folder or stack.default_folder()).absolute()
+    data = Path(state) if state else folder.parent / "dev"
     named = _named(folder)
     if fresh and named is None:
         stack.down(folder)
         shutil.rmtree(folder, ignore_errors=True)
     if fresh:
-        shutil.rmtree(data, ignore_errors=True)
+        for stage in wiring.ORDER:  # never all of a folder that is not ours alone
+            shutil.rmtree(data / stage, ignore_errors=True)
     before = named or stack.status(folder)[0]
     at_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from streams.local import compose, kafka, ports, processes
 from streams.local import stack as local
-from streams.local.fetch import data_folder
+from streams.local.addresses import Addresses, environment
+from streams.local.fetch import PROJECT, data_folder
 from streams.local.stack import Stack, StackUnavailable
 from tests.line import PIPELINE, eventually
 
@@ -231,7 +232,7 @@ def test_dev_that_is_stopped_while_its_stack_starts_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     env = {key: value for key, value in os.environ.items() if not key.startswith("STREAMS_")}
-    env["STREAMS_DATA"] = str(tmp_path)
+    env["STREAMS_LOCAL"] = str(tmp_path)
     (tmp_path / "packages").symlink_to(data_folder() / "packages")
     file = tmp_path / "pipeline.yaml"
     file.write_text(PIPELINE)
@@ -248,3 +249,19 @@ def test_dev_that_is_stopped_while_its_stack_starts_leaves_no_process(
 
     assert dev.wait(10) == 0
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_the_state_s_folder_is_not_where_a_stack_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """READY's environment has both, each with one meaning: `stack status` finds what `dev` started."""
+    monkeypatch.setenv("STREAMS_DATA", str(tmp_path / "state"))
+    assert local.default_folder().parent == PROJECT / ".data"
+    monkeypatch.setenv("STREAMS_LOCAL", str(tmp_path / "here"))
+    assert local.default_folder() == tmp_path / "here" / "stack"
+    found = Stack("127.0.0.1:1", "http://127.0.0.1:2", "c", {}, local.default_folder())
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(PIPELINE)
+    env = environment(file, found, Addresses.choose(None), tmp_path / "state")
+    assert env["STREAMS_LOCAL"] == str(tmp_path / "here")
+    assert env["STREAMS_DATA"] == str(tmp_path / "state")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from streams.config import Config
@@ -111,8 +112,15 @@ def metrics(account: str, wanted: Iterable[str], known: Iterable[str], answer: A
         yield ok("metrics", f"{account}: all that rules name are there")
 
 
-def webhooks(account: Account, answer: Answer) -> Iterable[Finding]:
-    """Klaviyo calls us with engagement, where it is to go on to Segment."""
+def webhooks(account: Account, answer: Answer, forward: Iterable[str], *, named: bool) -> Iterable[Finding]:
+    """Klaviyo calls us with engagement, where it is to go on to Segment.
+
+    Args:
+        account: the account.
+        answer: to ``GET /api/webhooks?include=webhook-topics``.
+        forward: topics that go on, ``*`` allowed.
+        named: whether the file names them; the default ones are of all plans, and no account has all.
+    """
     name = account.name
     if account.segment is None:
         return
@@ -129,11 +137,24 @@ def webhooks(account: Account, answer: Answer) -> Iterable[Finding]:
     else:
         enabled = [each for each in answer.data if each.get("attributes", {}).get("enabled", True)]
         if enabled:
-            yield ok("webhooks", f"{name}: {len(enabled)} enabled")
+            yield _registered(name, enabled, tuple(forward), named=named)
         else:
             says = f"{name}: {len(answer.data)} registered, none enabled"
             mend = f"register one to https://…/klaviyo/{name}; Klaviyo disables those that fail for 48 h"
             yield fail("webhooks", says, mend)
+
+
+def _registered(account: str, hooks: list[Any], forward: tuple[str, ...], *, named: bool) -> Finding:
+    """What the enabled webhooks are registered for. Klaviyo cuts their addresses, so these tell nothing."""
+    told = [((each.get("relationships") or {}).get("webhook-topics") or {}).get("data") for each in hooks]
+    topics = {str(each.get("id")) for data in told for each in data or ()}
+    says = f"{account}: {len(hooks)} enabled"
+    lacking = [each for each in forward if not any(fnmatchcase(topic, each) for topic in topics)]
+    if None in told or not lacking or (not named and len(lacking) < len(forward)):
+        return ok("webhooks", says)
+    mend = "register these topics at Klaviyo too, or take them out of engagement.forward"
+    bad = fail if len(lacking) == len(forward) else warn
+    return bad("webhooks", f"{says}, yet not for {', '.join(lacking[:SHOWN])}", mend)
 
 
 def new_profiles(account: Account, today: Mapping[str, int] | None) -> Iterable[Finding]:
@@ -174,11 +195,13 @@ def named(config: Config, account: str, field_name: str) -> tuple[str, ...]:
     """The constants that an account's rules give for ``list`` or ``metric``, in the order of the file."""
     found: dict[str, None] = {}
     for rule in config.rules:
-        spec = getattr(rule, field_name)
-        if spec is None or not isinstance(spec.constant, str):
+        if rule.accounts is not None and account not in rule.accounts:
             continue
-        if rule.accounts is None or account in rule.accounts:
+        spec = getattr(rule, field_name)
+        if spec is not None and isinstance(spec.constant, str):
             found[spec.constant] = None
+        if field_name == "metric" and "product_metric" in rule.model_fields_set and rule.product_metric:
+            found[rule.product_metric] = None
     return tuple(found)
 
 

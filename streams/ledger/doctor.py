@@ -201,7 +201,10 @@ def _account(config: Config, account: Account) -> Iterator[Finding]:
     if "metrics:read" not in refused and (metrics := account_rules.named(config, name, "metric")):
         last, known = asking.find_metrics(account)
         yield from account_rules.metrics(name, metrics, known, last)
-    yield from account_rules.webhooks(account, asking.ask(account, "/api/webhooks"))
+    hooks = asking.ask(account, "/api/webhooks", include="webhook-topics")
+    told = config.engagement
+    own = "forward" in told.model_fields_set
+    yield from account_rules.webhooks(account, hooks, told.forward, named=own)
 
 
 def _weak(config: Config) -> dict[str, int]:

@@ -17,7 +17,7 @@ from tests.line import PIPELINE
 
 RULES = """
   - {when: 'type = "group"', do: list_add, list: {constant: VIP}}
-  - {when: 'event = "Paid"', do: event, metric: {constant: Placed Order}}
+  - {when: 'event = "Paid"', do: event, metric: {constant: Placed Order}, product_metric: Bought}
 """
 
 
@@ -183,21 +183,24 @@ def test_lists_that_rules_name_are_there_or_are_made(config: Config, tmp_path: P
 
 def test_metrics_that_rules_name_are_there_or_come_with_their_first_event(config: Config) -> None:
     wanted = account_rules.named(config, "acme", "metric")
-    assert wanted == ("Placed Order",)
-    assert levels(account_rules.metrics("acme", wanted, {"Placed Order"}, Answer(200))) == [Level.OK]
+    assert wanted == ("Placed Order", "Bought")
+    assert levels(account_rules.metrics("acme", wanted, {"Placed Order", "Bought"}, Answer(200))) == [
+        Level.OK
+    ]
     assert levels(account_rules.metrics("acme", wanted, set(), Answer(200))) == [Level.WARN]
     assert levels(account_rules.metrics("acme", wanted, set(), Answer(500))) == [Level.AWAY]
 
 
-def hook(enabled: bool) -> dict[str, Any]:
-    return {"attributes": {"enabled": enabled}}
+def hook(enabled: bool, *topics: str) -> dict[str, Any]:
+    related = {"webhook-topics": {"data": [{"type": "webhook-topic", "id": topic} for topic in topics]}}
+    return {"attributes": {"enabled": enabled}} | ({"relationships": related} if topics else {})
 
 
 def test_a_webhook_is_enabled_where_engagement_goes_on(config: Config) -> None:
     account = config.accounts["acme"]
 
     def told(answer: Answer) -> list[Finding]:
-        return list(account_rules.webhooks(account, answer))
+        return list(account_rules.webhooks(account, answer, ["a.opened", "b.*"], named=True))
 
     assert levels(told(Answer(200, {"data": [hook(False), hook(True)]}))) == [Level.OK]
     assert levels(told(Answer(200, {"data": [hook(False)]}))) == [Level.FAIL]
@@ -207,6 +210,25 @@ def test_a_webhook_is_enabled_where_engagement_goes_on(config: Config) -> None:
     assert levels(told(Answer(404))) == [Level.OK]
     account = account.model_copy(update={"segment": None})
     assert told(Answer(404)) == []
+
+
+@pytest.mark.parametrize(
+    ("topics", "named", "level"),
+    [
+        (("a.opened", "b.sms"), True, Level.OK),
+        (("a.opened",), True, Level.WARN),
+        (("a.opened",), False, Level.OK),
+        (("c.other",), False, Level.FAIL),
+    ],
+)
+def test_webhooks_are_registered_for_what_goes_on(
+    config: Config, topics: tuple[str, ...], named: bool, level: Level
+) -> None:
+    """Of the default topics no account has all; of those that the file names each is missed."""
+    answer = Answer(200, {"data": [hook(True, *topics), hook(False, "b.late")]})
+    found = list(account_rules.webhooks(config.accounts["acme"], answer, ["a.opened", "b.*"], named=named))
+    assert levels(found) == [level]
+    assert ("not for" in found[0].says) == (level is not Level.OK)
 
 
 def test_fields_that_klaviyo_added_are_told_by_endpoint_with_a_bound() -> None:

@@ -14,7 +14,7 @@ from streams.ledger.doctor import examine
 from streams.ledger.findings import Finding
 from streams.local.ports import free
 from streams.local.stack import Stack
-from streams.simulators.klaviyo.config import SimConfig
+from streams.simulators.klaviyo.config import SimConfig, Webhook
 from streams.simulators.klaviyo.server import make_app
 from tests.ledger.test_audit import Line
 from tests.ledger.test_diagnosis import RULES
@@ -36,7 +36,9 @@ def by_check(findings: list[Finding]) -> dict[str, list[str]]:
 
 
 async def test_it_tells_what_stands_and_what_does_not(stack: Stack, prefix: str, tmp_path: Path) -> None:
-    async with TestServer(make_app(SimConfig(keys={"pk_acme": "acme"})), host="127.0.0.1") as klaviyo:
+    hook = Webhook(url="https://gateway.shop.io/klaviyo/acme", secret="webhook-secret-acme")
+    config = SimConfig(keys={"pk_acme": "acme"}, webhooks={"acme": hook})
+    async with TestServer(make_app(config), host="127.0.0.1") as klaviyo:
 
         def look() -> list[Finding]:
             bench = Bench(stack, prefix, tmp_path, pipeline(str(klaviyo.make_url("")).rstrip("/")))
@@ -66,7 +68,7 @@ async def test_it_tells_what_stands_and_what_does_not(stack: Stack, prefix: str,
         "scopes": ["ok"],
         "lists": ["fail"],
         "metrics": ["warn"],
-        "webhooks": ["warn"],
+        "webhooks": ["ok"],
     }
     (stands,) = (each for each in findings if each.level == "fail" and each.check == "stages")
     assert stands.says == "dedupe does not run, 1 wait"

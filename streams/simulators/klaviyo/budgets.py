@@ -35,6 +35,7 @@ PUBLISHED: Mapping[str, Budget] = {
     "merge": _M,
     "erase": _S,
     "accounts/get": _XS,
+    "webhooks/get": _XS,
 }
 """The specification's figures (burst a second, steady a minute), by budget name."""
 

@@ -35,6 +35,9 @@ class Webhook(BaseModel):
     url: str
     secret: str
     id: str = "01HWEBHOOK"
+    topics: tuple[str, ...] = ()
+    """What it was registered for; empty = whatever there is."""
+    enabled: bool = True
 
 
 class SimConfig(SimulatorConfig):

@@ -15,6 +15,7 @@ from streams.simulators.klaviyo import (
     list_calls,
     profile_calls,
     reads,
+    webhooks,
 )
 from streams.simulators.klaviyo.context import Context
 
@@ -77,6 +78,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     _route("GET", "/api/accounts", "accounts/get", reads.get_accounts, "account", "fields[account]"),
     _route("GET", "/api/accounts/{id}", "accounts/get", reads.get_account, "account", "fields[account]"),
+    _route(
+        "GET", "/api/webhooks", "webhooks/get", webhooks.get_webhooks, "webhook",
+        "fields[webhook]", "fields[webhook-topic]", "include",
+    ),
     _route("POST", "/api/lists", "list/write", list_calls.create_list, "list"),
     _route("GET", "/api/lists", "list/get", list_calls.get_lists, "list", *_LIST_READ, *_PAGED),
     _route("GET", "/api/lists/{id}", "list/get/one", list_calls.get_list, "list", *_LIST_READ),

@@ -16,6 +16,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "event/get": ("events:read",),
     "metrics/get": ("metrics:read",),
     "accounts/get": ("accounts:read",),
+    "webhooks/get": ("webhooks:read",),
     "profile/import": _PROFILES,
     "profile/create": _PROFILES,
     "profile/patch": _PROFILES,

@@ -16,7 +16,7 @@ from streams.simulators.klaviyo.config import SimConfig
 from streams.simulators.klaviyo.context import Context
 from streams.simulators.klaviyo.errors import MEDIA_TYPE, Problem, Refused, refusal, throttled
 from streams.simulators.klaviyo.store import Account
-from streams.simulators.klaviyo.webhooks import Delivery, deliveries, engage
+from streams.simulators.klaviyo.webhooks import Delivery, deliveries, engage, wants
 
 _SCHEME = "klaviyo-api-key "
 _REVISION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?\Z")
@@ -157,7 +157,7 @@ class KlaviyoSimulator:
         n, metric = int(asked.get("n", 1)), str(asked["metric"])
         events = engage(ctx, str(asked["email"]).lower(), metric, n, asked.get("properties") or {})
         hook = self.config.webhooks.get(ctx.account.name)
-        calls = deliveries(ctx, hook, metric, events) if hook else []
+        calls = deliveries(ctx, hook, metric, events) if hook and wants(hook, metric) else []
         for delivery in calls:
             self._send(delivery)
         return {"events": [event.id for event in events], "webhooks": len(calls)}

@@ -8,16 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
+from streams.simulators.control import Reply
 from streams.simulators.klaviyo import identity, resources
 from streams.simulators.klaviyo.config import Webhook
 from streams.simulators.klaviyo.context import Context
+from streams.simulators.klaviyo.errors import document
 from streams.simulators.klaviyo.store import Consent, Event
 
 MOST_EVENTS = 1000
 """Events in one webhook call."""
+_METRICS = (
+    "Received Email", "Opened Email", "Clicked Email", "Bounced Email", "Dropped Email",
+    "Marked Email as Spam", "Unsubscribed", "Unsubscribed from Email Marketing", "Unsubscribed from List",
+)  # fmt: skip
 _CAMPAIGN = "Autumn arrivals"
 _LINK = "https://shop.invalid/collections/autumn?utm_source=klaviyo"
 
@@ -40,6 +47,43 @@ def signature(secret: str, body: bytes, timestamp: str) -> str:
 def topic(metric: str) -> str:
     """Return a metric's webhook topic: "Opened Email" -> `event:klaviyo.opened_email`."""
     return "event:klaviyo." + metric.lower().replace(" ", "_")
+
+
+def wants(hook: Webhook, metric: str) -> bool:
+    """Whether a webhook is called for events of a metric."""
+    return hook.enabled and (not hook.topics or topic(metric) in hook.topics)
+
+
+def get_webhooks(ctx: Context) -> Reply:
+    """GET /api/webhooks: the account's own one; the address is cut, as the specification says."""
+    hook = ctx.config.webhooks.get(ctx.account.name)
+    shown = [_shown(ctx, hook)] if hook else []
+    return document(200, {"data": shown, "links": {"self": f"{ctx.host}/api/webhooks/"}})
+
+
+def _shown(ctx: Context, hook: Webhook) -> dict[str, Any]:
+    own = f"{ctx.host}/api/webhooks/{hook.id}/"
+    address = urlsplit(hook.url)
+    attributes = {
+        "name": hook.id,
+        "description": None,
+        "endpoint_url": f"{address.scheme}://{address.netloc}",
+        "enabled": hook.enabled,
+        "created_at": None,
+        "updated_at": None,
+    }
+    topics = [{"type": "webhook-topic", "id": name} for name in hook.topics or map(topic, _METRICS)]
+    links = {"self": f"{own}relationships/webhook-topics/", "related": f"{own}webhook-topics/"}
+    related: dict[str, Any] = {"links": links}
+    if ctx.query.get("include") == "webhook-topics":
+        related["data"] = topics
+    return {
+        "type": "webhook",
+        "id": hook.id,
+        "attributes": attributes,
+        "relationships": {"webhook-topics": related},
+        "links": {"self": own},
+    }
 
 
 def engage(ctx: Context, email: str, metric_name: str, n: int, extra: dict[str, Any]) -> list[Event]:

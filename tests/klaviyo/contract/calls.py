@@ -141,7 +141,12 @@ def calls() -> list[Call]:
             "data/*/attributes/test_account",
         ),
         _look("/api/lists/ID", "data/id"),
-        _look("/api/webhooks", "data/*/attributes/enabled"),
+        _look(
+            "/api/webhooks",
+            "data/*/attributes/enabled",
+            "data/*/relationships/webhook-topics/data/*/id",
+            include="webhook-topics",
+        ),
     ]  # fmt: skip
 
 

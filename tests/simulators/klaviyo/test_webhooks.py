@@ -98,3 +98,23 @@ async def test_an_unsubscribe_shows_in_the_consent(sim: Sim, receiver: Receiver)
 
     row = (await sim.view("consent"))[0]
     assert (row["consent"], row["suppressions"]) == ("UNSUBSCRIBED", ["UNSUBSCRIBE"])
+
+
+async def test_the_webhook_is_listed_with_its_topics_and_no_more_of_its_address_than_its_host(
+    sim: Sim, receiver: Receiver
+) -> None:
+    only = {"url": receiver.url, "secret": "s" * 16, "topics": ["event:klaviyo.opened_email"]}
+    await sim.configure(webhooks={"acme": only})
+    (found,) = (await (await sim.get("/api/webhooks?include=webhook-topics")).json(content_type=None))["data"]
+    assert found["attributes"]["enabled"] is True
+    assert "/hook" not in found["attributes"]["endpoint_url"]
+    topics = found["relationships"]["webhook-topics"]["data"]
+    assert [topic["id"] for topic in topics] == ["event:klaviyo.opened_email"]
+
+
+async def test_what_a_webhook_is_not_registered_for_does_not_arrive(sim: Sim, receiver: Receiver) -> None:
+    for off in ({"topics": ["event:klaviyo.opened_email"]}, {"enabled": False}):
+        await sim.configure(webhooks={"acme": {"url": receiver.url, "secret": "s" * 16} | off})
+        asked = {"account": "acme", "email": "ada@shop.io", "metric": "Clicked Email", "n": 1}
+        response = await sim.client.post("/sim/engage", json=asked)
+        assert (await response.json())["webhooks"] == 0

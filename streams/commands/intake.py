@@ -101,8 +101,9 @@ def import_command(
 
     Only rows that changed since they were last imported are sent (the data folder keeps what was; without it
     all are, and what Klaviyo has ends as unchanged); with --event, a row is one event, however often it comes
-    within dedupe's window. Bad rows become dead letters. Each chunk is kept whole or not at all, so an import
-    that was interrupted goes on with --resume. Empty CSV fields are left out; null clears a property.
+    within dedupe's window. A bad row becomes one dead letter, however often it comes: fix it in the file and
+    import again. Each chunk is kept whole or not at all, so an import that was interrupted goes on with
+    --resume. Empty CSV fields are left out; null clears a property.
     """
     from streams.gateway.importer import Plan, import_rows
     from streams.gateway.rows.open import open_rows, shown
@@ -272,7 +273,10 @@ def _tell(counts: "Counts", as_json: bool) -> None:
         put_json(asdict(counts) | {"seconds": round(counts.seconds, 3), "rows_per_s": speed})
         return
     behind = f" (behind {counts.resumed_after} of earlier runs)" if counts.resumed_after else ""
+    known = f" ({counts.known} of them known from before)" if counts.known else ""
     typer.echo(
         f"{counts.rows} rows{behind}: {counts.sent} sent, {counts.unchanged} unchanged, "
-        f"{counts.refused} dead letters; {counts.seconds:.1f} s, {speed} rows/s"
+        f"{counts.refused} dead letters{known}; {counts.seconds:.1f} s, {speed} rows/s"
     )
+    if counts.refused:
+        typer.echo("see `streams dead-letters list --stage import`, fix these rows in the file, import again")

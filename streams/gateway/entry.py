@@ -6,7 +6,7 @@ from typing import Any, Final
 from streams.engine.outbox import Produced
 from streams.engine.partition import partition_of
 from streams.gateway import messages
-from streams.gateway.messages import Arrival
+from streams.gateway.messages import Arrival, Read
 from streams.gateway.records import Encoder
 from streams.ledger.outcomes import dead_letter
 from streams.ledger.reasons import Reason
@@ -39,12 +39,16 @@ class Entry:
         if isinstance(read, Refusal):
             self.refuse(read, body, arrival, where=where)
             return read
+        self.add(read)
+        return None
+
+    def add(self, read: Read) -> None:
+        """Add the envelopes of a message that was read."""
         for identifier, envelope in read:
             key = f"{envelope['space']}\0{identifier}".encode()
             value = self.envelope.encode(envelope)
             self.size += len(value)
             self.events.append((partition_of(key, self.partitions), key, value))
-        return None
 
     def refuse(self, refusal: Refusal, data: bytes, arrival: Arrival, *, where: str = "") -> None:
         """Add a dead letter for each space."""

@@ -8,12 +8,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from hashlib import blake2b
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
-
-import orjson
 
 from streams.config import Config
 from streams.engine.control import TOPIC as CONTROL
@@ -26,10 +23,12 @@ from streams.engine.slots import Slots
 from streams.engine.topics import full, twin
 from streams.engine.transactions import Transactions
 from streams.gateway import messages
-from streams.gateway.entry import Entry, invalid
+from streams.gateway.entry import Entry
 from streams.gateway.messages import Arrival
 from streams.gateway.records import DEAD_LETTERS, EVENTS
-from streams.gateway.rows.mapping import Message, Shape, Unmappable, message_of
+from streams.gateway.rows import chunk
+from streams.gateway.rows.chunk import Done
+from streams.gateway.rows.mapping import Shape
 from streams.gateway.rows.row import Reader, Row
 from streams.gateway.rows.sent import Sent
 from streams.gateway.rows.standing import KIND, Standing, name_of
@@ -63,12 +62,16 @@ class Plan:
 
 @dataclass(slots=True)
 class Counts:
-    """This run's rows; ``unchanged`` said the same last time, ``resumed_after`` is what was done before."""
+    """This run's rows; ``unchanged`` said the same last time, ``resumed_after`` is what was done before.
+
+    Of ``refused``, ``known`` have their dead letters from earlier runs.
+    """
 
     rows: int = 0
     sent: int = 0
     unchanged: int = 0
     refused: int = 0
+    known: int = 0
     resumed_after: int = 0
     seconds: float = 0.0
 
@@ -95,16 +98,16 @@ def import_rows(config: Config, reader: Reader, plan: Plan, watch: Watch) -> Cou
         counts, began = Counts(resumed_after=standing.rows), time.monotonic()
         held = plan_files.in_force(config)
         with Sent(_file(config, plan), stamp) as last:
-            for chunk in _chunks(reader.rows(standing.point), plan.rate):
+            for rows in _chunks(reader.rows(standing.point), plan.rate):
                 entry, arrival = _entry(config, registry), _arrival(config, plan, held)
-                done = _add(entry, chunk, shape, arrival, last if _by_change(plan) else None)
+                done = chunk.add(entry, rows, shape, arrival, last, by_change=_by_change(plan))
                 standing = standing.onward(
-                    dict(chunk[-1].after), sent=done.sent, unchanged=done.unchanged, refused=done.refused
+                    dict(rows[-1].after), sent=done.sent, unchanged=done.unchanged, refused=done.refused
                 )
                 transactions.write(_records(config, registry, plan, standing, entry))
                 last.keep(done.changed, standing.stamp)
                 _count(counts, done, time.monotonic() - began)
-                watch(counts, chunk[-1].done)
+                watch(counts, rows[-1].done)
                 if plan.rate:
                     time.sleep(max(0.0, began + counts.rows / plan.rate - time.monotonic()))
             ended = replace(standing, ended=True)
@@ -118,7 +121,7 @@ def preview(config: Config, reader: Reader, plan: Plan) -> Iterator[tuple[int, b
     """Each row's number, and the message that an import would send or why it would not; no network."""
     arrival = _arrival(config, plan, plan_files.in_force(config))
     for row in reader.rows(None):
-        made = _message(row, plan.shape)
+        made = chunk.message(row, plan.shape)
         if not isinstance(made, Refusal):
             read = messages.read(made.message, made.body, made.body, arrival)
             yield row.number, read if isinstance(read, Refusal) else made.body
@@ -136,21 +139,12 @@ def _alone(plan: Plan) -> Iterator[None]:
         ) from None
 
 
-@dataclass(slots=True)
-class _Done:
-    """A chunk's rows, and by key the digest of what was sent."""
-
-    sent: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    changed: dict[bytes, bytes] = field(default_factory=dict)
-
-
-def _count(counts: Counts, done: _Done, seconds: float) -> None:
+def _count(counts: Counts, done: Done, seconds: float) -> None:
     counts.rows += done.sent + done.unchanged + done.refused
     counts.sent += done.sent
     counts.unchanged += done.unchanged
     counts.refused += done.refused
+    counts.known += done.known
     counts.seconds = seconds
 
 
@@ -201,40 +195,6 @@ def _chunks(rows: Iterator[Row], rate: float | None) -> Iterator[list[Row]]:
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def _message(row: Row, shape: Shape) -> Message | Refusal:
-    if row.problem:
-        return invalid(row.problem)
-    try:
-        return message_of(row.values, shape, row.number)
-    except Unmappable as why:
-        return invalid(str(why))
-
-
-def _add(entry: Entry, chunk: list[Row], shape: Shape, arrival: Arrival, last: Sent | None) -> _Done:
-    """Admit a chunk's rows, without those that say what was sent ``last`` for their key."""
-    done, made = _Done(), [_message(row, shape) for row in chunk]
-    known = last.last(each.key for each in made if isinstance(each, Message)) if last else {}
-    spaces = "\0".join(arrival.spaces).encode()
-    for row, each in zip(chunk, made, strict=True):
-        where = f"row {row.number}"
-        if isinstance(each, Refusal):
-            data = row.raw or orjson.dumps(dict(row.values), default=str, option=orjson.OPT_NON_STR_KEYS)
-            entry.refuse(each, data, arrival, where=where)
-            done.refused += 1
-            continue
-        digest = blake2b(each.digest + spaces, digest_size=16).digest()
-        if last is not None and known.get(each.key) == digest:
-            done.unchanged += 1
-        elif entry.admit(each.message, each.body, arrival, where=where) is not None:
-            done.refused += 1
-        else:
-            done.sent += 1
-            known[each.key] = digest
-            if shape.event is None:
-                done.changed[each.key] = digest
-    return done
 
 
 def _arrival(config: Config, plan: Plan, held: TrackingPlan | None) -> Arrival:

@@ -37,7 +37,7 @@ def readmit(letter: Mapping[str, Any], line: Line) -> Reentry | Stays:
     try:
         message = orjson.loads(letter["bytes"])
     except orjson.JSONDecodeError as why:
-        return Stays(f"still no JSON: {why}")
+        return Stays(f"still no JSON: {why}{_hint(letter)}")
     if letter["origin"]["line"].startswith("engagement"):
         return _engagement(letter, message, slot, line)
     return _event(letter, message, line)
@@ -55,11 +55,17 @@ def _event(letter: Mapping[str, Any], message: object, line: Line) -> Reentry | 
     )
     read = messages.read(message, body, body, arrival)
     if isinstance(read, Refusal):
-        return Stays(f"still {read.reason}: {read.detail}")
+        return Stays(f"still {read.reason}: {read.detail}{_hint(letter)}")
     ((identifier, envelope),) = read
     key = f"{envelope['space']}\0{identifier}".encode()
     value = line.codec("envelope").encode(envelope)
     return Reentry(twin(EVENTS), partition_of(key, config.partitions), key, value, anew=True)
+
+
+def _hint(letter: Mapping[str, Any]) -> str:
+    """A row is mended where it came from: its letter can't be."""
+    mend = "; fix the row in the file and import again, then discard this letter"
+    return mend if letter["stage"] == "import" else ""
 
 
 def _engagement(letter: Mapping[str, Any], item: object, slot: int, line: Line) -> Reentry | Stays:

@@ -134,6 +134,9 @@ def test_a_bad_row_is_a_dead_letter_that_names_it(imports: Imports) -> None:
     ]
     assert letters[0]["bytes"] == b"u2,\n"
     assert {(letter["stage"], letter["origin"]["space"]) for letter in letters} == {("import", "acme")}
+    counts = imports.counts("--map", "age=age:number")
+    assert (counts["sent"], counts["unchanged"], counts["refused"], counts["known"]) == (0, 2, 3, 3)
+    assert len(imports.bench.decoded("dead.letters", "dead_letter")) == 3
 
 
 def test_killed_and_resumed_it_loses_nothing_and_writes_nothing_twice(imports: Imports) -> None:

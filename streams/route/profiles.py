@@ -50,10 +50,19 @@ class ProfileRule:
             )
         if self.rename or self.drop or self.flatten:
             found.properties = reshaped(found.properties, self.rename, self.drop, flatten=self.flatten)
+        self._not_replaced(found.properties)
         made: dict[str, Any] = {"attributes": found.result()}
         if patch := self._patch(message, unmapped):
             made["patch"] = patch
         return made
+
+    def _not_replaced(self, properties: dict[str, Any]) -> None:
+        """What is patched is not replaced as well, unless a field of the rule says so; null still clears."""
+        own = {target.removeprefix("properties.") for target, _ in self.fields}
+        for operation, fields in self.patches:
+            for name in {name for name, _ in fields} - own:
+                if operation == "set_once" or properties.get(name) is not None:
+                    properties.pop(name, None)
 
     @staticmethod
     def _put(found: Attributes, target: str, value: Any, unmapped: list[str], *, drop: bool) -> None:

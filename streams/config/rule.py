@@ -33,7 +33,7 @@ IDENTIFIERS = ("email", "phone_number", "external_id", "anonymous_id", "id")
 """Fields of a profile that identity gives, never a rule."""
 
 Channels = Annotated[
-    tuple[Literal["email", "sms", "whatsapp", "push"], ...],
+    tuple[Literal["email", "sms", "whatsapp"], ...],
     BeforeValidator(listed),
     AlsoText(),
     Field(min_length=1),

@@ -37,6 +37,8 @@ LISTS = [
     "rules test",
     "rules classic",
     "contracts report",
+    "contracts learn",
+    "contracts page",
     "replay",
 ]
 NOBODY = "127.0.0.1:1"

@@ -64,11 +64,13 @@ def learn(
         Path | None, typer.Option("--write", help="Write one file an event there; never over one.")
     ] = None,
     config: ConfigFile = FILE,
+    as_json: Json = False,
 ) -> None:
     """Infer contracts from a file of messages, or from what came since then.
 
     A property that was in every one of ten messages or more must be there. Examples of texts are taken only
-    where two people had the same.
+    where two people had the same. Contracts are printed as JSON, one a line; with --write the files' names
+    are, and with --json of each whether it was written.
     """
     from streams.segment.learning import Learner
 
@@ -83,18 +85,29 @@ def learn(
             put_json(schema)
             continue
         path = write / f"{name}.avsc"
-        try:
-            with path.open("x", encoding="utf-8") as out:
-                out.write(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
-        except FileExistsError:
-            say(f"{path} is there already")
-        else:
+        written = _written(path, schema)
+        if as_json:
+            put_json({"event": schema["event"], "file": str(path), "written": written})
+        elif written:
             typer.echo(str(path))
+        else:
+            say(f"{path} is there already")
+
+
+def _written(path: Path, schema: Any) -> bool:
+    """Write a contract's file; False where there is one."""
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
+    except FileExistsError:
+        return False
+    return True
 
 
 def page(
     out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = Path("build/contracts.html"),
     config: ConfigFile = FILE,
+    as_json: Json = False,
 ) -> None:
     """Write one HTML page of every event: its properties, examples, and where the rules send it."""
     from streams.commands.contracts_page import html
@@ -102,10 +115,14 @@ def page(
     from streams.segment import plan_files
 
     values = rehearsed(config)
-    text = html(values, plan_files.load(values))
+    plan = plan_files.load(values)
+    text = html(values, plan)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
-    typer.echo(str(out))
+    if as_json:
+        put_json({"file": str(out), "events": sorted(plan.contracts.events)})
+    else:
+        typer.echo(str(out))
 
 
 def _moment(since: str) -> int:

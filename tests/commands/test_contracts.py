@@ -173,8 +173,20 @@ def test_learned_contracts_are_written_and_none_is_overwritten(tmp_path: Path) -
 
     assert first.stdout == f"{tmp_path / 'contracts' / 'signed_up.avsc'}\n"
     assert second.stdout == ""
+    third = CliRunner().invoke(app, [*command, "--json"])
+    file = str(tmp_path / "contracts" / "signed_up.avsc")
+    assert json.loads(third.stdout) == {"event": "Signed Up", "file": file, "written": False}
     folder = f"contracts: {{folder: {tmp_path / 'contracts'}, events: {{Signed Up: {{enforce: warn}}}}}}"
     assert plan_files.check(loads(CONFIG + folder, "pipeline.yaml", {})) == []
+
+
+def test_the_page_says_as_json_what_it_wrote(tmp_path: Path) -> None:
+    file, out = tmp_path / "pipeline.yaml", tmp_path / "contracts.html"
+    file.write_text(CONFIG + 'contracts: {events: {"Order Completed": {enforce: true}}}')
+    command = ["contracts", "page", "--out", str(out), "--config", str(file), "--json"]
+    told = json.loads(CliRunner().invoke(app, command).stdout)
+    assert told["file"] == str(out)
+    assert "Order Completed" in told["events"]
 
 
 def test_config_check_reads_the_contracts_too(tmp_path: Path) -> None:

@@ -69,10 +69,9 @@ def read(message: object, body: bytes, content: bytes, arrival: Arrival) -> Read
         return Refusal(Reason.TOO_LARGE, "; ".join((size, *wrong)), message_id or "")
     if wrong or identifier is None:
         return Refusal(Reason.INVALID_MESSAGE, "; ".join(wrong), message_id or "")
-    if arrival.plan is not None and facts["type"] == "track":
-        broken = arrival.plan.refusal(facts["name"], message)
-        if broken is not None:
-            return Refusal(Reason.CONTRACT, broken, message_id or "")
+    plan = arrival.plan if facts["type"] == "track" else None
+    if plan is not None and (broken := plan.refusal(facts["name"], message)) is not None:
+        return Refusal(Reason.CONTRACT, broken, message_id or "")
     time = _time(message, arrival.accepted_at)
     made: Read = []
     for space in arrival.spaces:

@@ -46,9 +46,12 @@ class Element:
 
 @dataclass(slots=True)
 class Import:
-    """Where a job is. ``began``: when, ms by the wall clock."""
+    """Where a job is. ``began``: when, ms by the wall clock; ``who``: profiles as its errors count them."""
 
     began: int
+    who: list[str]
+    count: int | None = None
+    """How many rows failed, as the job says."""
     looks: int = 0
     ended: bool = False
     cursor: str | None = None
@@ -81,8 +84,8 @@ def request(family: str, group: Group, read: Read) -> Request | None:
         bodies = [element.folded.who | element.folded.attributes for element in said]
         return imports.create(bodies, layout) if said else None
     if group.step is None:
-        known = read(jobs.key(family, group.job))
-        group.step = Import(orjson.loads(known)["at"] if known else group.at_ms)
+        known = orjson.loads(read(jobs.key(family, group.job)) or b"{}")
+        group.step = Import(known.get("at", group.at_ms), known.get("who", []))
     at: Import = group.step
     return imports.errors(group.job, at.cursor) if at.ended else imports.look(group.job)
 
@@ -92,9 +95,11 @@ def learned(family: str, group: Group, reply: Reply, now_ms: int) -> Learned:
     verdict = reply.verdict
     data = verdict.data if isinstance(verdict, Accepted) else None
     if group.job is None:
-        job = str(data["id"]) if isinstance(data, dict) else ""
+        job = imports.made(data)
+        if job is None:
+            return singly(family, group)
         said = [element.rows[0].who for element in group.effects if element.changed]
-        group.job, group.step = job, Import(now_ms)
+        group.job, group.step = job, Import(now_ms, said)
         changes = {jobs.key(family, job): jobs.form(group.rows, said, now_ms)}
         return Learned(changes, stay=True, wait_s=_FIRST_WAIT_S)
     at: Import = group.step
@@ -102,13 +107,13 @@ def learned(family: str, group: Group, reply: Reply, now_ms: int) -> Learned:
         at.failed += imports.failures(data)
         at.cursor = verdict.next if isinstance(verdict, Accepted) else None
         return Learned(stay=True) if at.cursor else _done(family, group)
-    status, may_have_failed = imports.status(data)
-    if status == "cancelled":
+    status, at.count = imports.status(data)
+    if status in imports.NEVER:
         return singly(family, group)
     if status != "complete":
         return waited(at, now_ms)
     at.ended = True
-    return Learned(stay=True) if may_have_failed else _done(family, group)
+    return _done(family, group) if at.count == 0 else Learned(stay=True)
 
 
 def refused(family: str, group: Group, reply: Reply, now_ms: int) -> Learned | None:
@@ -144,29 +149,35 @@ def _over(family: str, group: Group) -> dict[bytes, bytes | None]:
 
 
 def _done(family: str, group: Group) -> Learned:
-    """Failed rows are dead letters with Klaviyo's own words, but for those that a single call can mend."""
+    """Failed rows are dead letters with Klaviyo's own words, but for those that a single call can mend.
+
+    Of a profile's updates one may be at fault: they go by themselves, too.
+    """
     at: Import = group.step
-    said = [element for element in group.effects if element.changed]
-    failed = {failure.number: failure for failure in at.failed}
-    if any(number is None or number >= len(said) for number in failed):
+    numbers = {failure.number for failure in at.failed}
+    told = [number for number in numbers if number is not None and number < len(at.who)]
+    if len(told) < max(len(numbers), at.count or 0):
         return singly(family, group)
+    failed = {at.who[failure.number]: failure for failure in at.failed if failure.number is not None}
     changes = _over(family, group)
     ends: list[Settled] = []
-    failures = {id(element): failed.get(number) for number, element in enumerate(said)}
+    said = set(at.who)
+    unsaid = 0
     for element in group.effects:
-        failure = failures.get(id(element))
+        who = element.rows[0].who
+        failure = failed.get(who)
         for row in element.rows:
-            row.attempts += element.changed
+            row.attempts += who in said
+        unsaid += element.first and who in said and failure is None
         if failure is None:
             changes[traits_key(element.rows[0].person)] = orjson.dumps(element.folded.state)
             ends += settled(element, [_delivered(row) for row in element.rows])
-        elif failure.code == imports.DUPLICATE:
+        elif failure.code == imports.DUPLICATE or len(element.rows) > 1:
             for row in element.rows:
                 row.ready.alone = True
         else:
             shown = (200, failure.text)
             ends += [dead(row, Reason.REJECTED, failure.detail, shown) for row in element.rows]
-    unsaid = sum(element.first and failures.get(id(element)) is None for element in said)
     return Learned(changes, ends, unsaid=unsaid)
 
 

@@ -14,6 +14,8 @@ PROFILES: Final = 10_000
 """Profiles in one job."""
 DUPLICATE: Final = "duplicate_profile"
 """The code of a row whose identifiers belong to several profiles."""
+NEVER: Final = frozenset({"cancelled", "canceled", "failed", "expired"})
+"""Ends of a job that say nothing about its rows; documented is the first."""
 _PATH: Final = "/api/profile-bulk-import-jobs"
 _PAGE: Final = 100
 
@@ -50,11 +52,18 @@ def errors(job: str, cursor: str | None) -> Request:
     return Request("GET", path, b"", PROFILE_BULK_ERRORS, query=query, asks=True, names=True)
 
 
-def status(data: Any) -> tuple[str, bool]:
-    """How a job does, and whether rows of it may have failed."""
+def made(data: Any) -> str | None:
+    """The id of a job that was made; None if the answer has none."""
+    found = data.get("id") if isinstance(data, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def status(data: Any) -> tuple[str, int | None]:
+    """How a job does, and how many rows of it failed; None if that is not told."""
     attributes = data.get("attributes") if isinstance(data, dict) else None
     found = attributes if isinstance(attributes, dict) else {}
-    return str(found.get("status")), found.get("failed_count") != 0
+    failed = found.get("failed_count")
+    return str(found.get("status")), failed if type(failed) is int else None
 
 
 def failures(data: Any) -> list[Failed]:

@@ -99,7 +99,7 @@ def test_a_job_that_does_not_end_is_told_of_now_and_then(caplog: pytest.LogCaptu
 
 
 def test_a_job_is_looked_at_ever_more_seldom_and_never_forgotten() -> None:
-    at, now, waits = Import(NOW), float(NOW), []
+    at, now, waits = Import(NOW, []), float(NOW), []
     for _ in range(400):
         learned = waited(at, int(now))
         assert learned.stay
@@ -112,7 +112,7 @@ def test_a_job_is_looked_at_ever_more_seldom_and_never_forgotten() -> None:
 
 
 def test_an_old_job_of_a_former_life_is_not_asked_as_often_as_a_new_one() -> None:
-    assert waited(Import(NOW - 3_600_000, looks=9), NOW).wait_s == 128.0
+    assert waited(Import(NOW - 3_600_000, [], looks=9), NOW).wait_s == 128.0
     assert orjson.loads(jobs.form([], [], 7))["at"] == 7
 
 

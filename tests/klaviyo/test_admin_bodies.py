@@ -30,9 +30,9 @@ def test_an_import_job_survives_the_official_model() -> None:
 
 
 def test_what_a_job_says_is_read() -> None:
-    assert imports.status({"attributes": {"status": "complete", "failed_count": 0}}) == ("complete", False)
-    assert imports.status({"attributes": {"status": "complete"}}) == ("complete", True)
-    assert imports.status(None) == ("None", True)
+    assert imports.status({"attributes": {"status": "complete", "failed_count": 0}}) == ("complete", 0)
+    assert imports.status({"attributes": {"status": "complete"}}) == ("complete", None)
+    assert imports.status(None) == ("None", None)
     error = {
         "code": "invalid", "title": "Invalid input.", "detail": "No such city",
         "source": {"pointer": "/data/attributes/profiles/data/17/attributes/location"},

@@ -1,7 +1,7 @@
 """One lane against a strict simulator, from operations to what Klaviyo has."""
 
 import asyncio
-from time import monotonic
+from time import monotonic, time
 
 import pytest
 
@@ -21,6 +21,22 @@ async def test_a_lone_event_leaves_at_once_as_a_single_call() -> None:
         assert [r["path"] for r in requests] == ["/api/events"]
         assert requests[0]["headers"]["revision"] == "2026-07-15"
         assert line.world.last() == {operation(1)["op_id"]: ("delivered", "accepted")}
+
+
+async def test_alone_on_a_quiet_lane_events_leave_within_fifty_milliseconds() -> None:
+    """The middle one of some: each has its transaction before it, and its call."""
+    async with simulator() as sim:
+        line = Line(sim.url)
+        put_at: dict[str, float] = {}
+        async with line.life():
+            for n in range(15):
+                put_at[operation(n)["op_id"]] = time()
+                line.put(operation(n))
+                await line.until(lambda done=n + 1: len(line.world.outcomes) == done)  # type: ignore[misc]
+        calls = await sim.requests()
+        assert [call["path"] for call in calls] == ["/api/events"] * 15
+        waits = sorted(call["at"] - put_at[call["body"]["data"]["attributes"]["unique_id"]] for call in calls)
+        assert waits[7] < 0.05
 
 
 async def test_a_backlog_goes_in_bulk_and_each_event_is_recorded_once() -> None:

@@ -50,12 +50,15 @@ async def test_a_restarted_owner_provokes_no_429() -> None:
         assert (await sim.get("stats"))["http_429"] == 0
 
 
-async def test_what_another_client_takes_is_left_to_it() -> None:
+async def test_what_another_client_takes_is_left_to_it_and_nothing_is_lost() -> None:
     async with simulator(latency_ms=5, **CONFIG) as sim:
         line = Line(sim.url, limits=dict(SHORT))
         async with sim.session.post(f"{sim.url}/sim/steal", json={"rate": 4}) as reply:
             assert reply.status == 200
-        line.put(*(update(n) for n in range(200)))
+        line.put(*(update(n) for n in range(70)))
         async with line.life():
-            await asyncio.sleep(2.5 * STEADY_S)
+            assert await line.until(line.all_ended, 60)
         assert (await sim.get("stats"))["http_429"] <= 8
+        assert set(line.world.last().values()) == {("delivered", "accepted")}
+        found = {row["email"]: row["properties"] for row in (await sim.get("profiles"))["data"]}
+        assert found == {f"u{n}@shop.io": {"visits": [f"v{n}"]} for n in range(70)}

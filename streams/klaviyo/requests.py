@@ -12,6 +12,8 @@ from streams.segment.envelope import Profile
 
 BULK_ROWS: Final = 1000
 BULK_BYTES: Final = 5_000_000
+_FIRST: Final = -62_135_596_800_000
+_LAST: Final = 253_402_300_799_999
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BULK_HEAD: Final = b'{"data":{"type":"event-bulk-create-job","attributes":{"events-bulk-create":{"data":['
 _BULK_TAIL: Final = b"]}}}}"
@@ -50,8 +52,10 @@ class EventRow:
 
 
 def iso(time_ms: int) -> str:
-    """ISO 8601 with three fractional digits: more of them were refused once."""
-    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")
+    """ISO 8601 with three fractional digits: more of them were refused once; at most what a date can say."""
+    return (_EPOCH + timedelta(milliseconds=min(max(time_ms, _FIRST), _LAST))).isoformat(
+        timespec="milliseconds"
+    )
 
 
 def identifiers(profile: Profile) -> dict[str, str]:

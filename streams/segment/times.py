@@ -42,8 +42,10 @@ def _text(value: str) -> int | None:
     return _since_epoch(read)
 
 
-def _since_epoch(read: datetime) -> int:
-    return ((read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+def _since_epoch(read: datetime) -> int | None:
+    """A zone may lead beyond what a date in UTC can say."""
+    ms = ((read if read.tzinfo else read.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+    return ms if _FIRST <= ms <= _LAST else None
 
 
 def _loose(text: str) -> int | None:

@@ -13,6 +13,8 @@ from tests.deliver.test_lists import calls, ends, make_list, make_profiles
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
 SUBSCRIBE = "subscription-bulk-create"
 UNSUBSCRIBE = "subscription-bulk-delete"
+BEYOND = -62_135_600_400_000
+"""An hour before the first date."""
 
 
 def now() -> int:
@@ -45,6 +47,16 @@ async def at_klaviyo(sim: Sim, verb: str, email: str, list_id: str = "", **more:
     url = f"{sim.url}/api/profile-subscription-bulk-{verb}-jobs"
     async with sim.session.post(url, json={"data": data}, headers=HEADERS) as reply:
         assert reply.status == 202, await reply.text()
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-23:59"])
+async def test_a_time_that_no_date_can_say_costs_its_row_only(at: str) -> None:
+    """What some languages write for no date, in a zone east of Greenwich."""
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url)
+        line.put(say(1, 1, payload={"consented_at": at}), say(2, 2, time=BEYOND), say(3, 3))
+        await line.drain()
+        assert (await consent(sim))["u3@shop.io"] == "SUBSCRIBED"
 
 
 async def test_people_subscribe_and_unsubscribe_in_few_calls() -> None:

@@ -1,7 +1,7 @@
 """Event times: every form that Segment's libraries, servers and warehouses send, as epoch milliseconds."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -12,6 +12,8 @@ _LOOSE = re.compile(
     r"(?:[Tt ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?"
     r"\s*(?P<zone>[Zz]|[+-]\d\d:?\d\d|))?"
 )
+_ORDINAL = re.compile(r"(\d{4})-?(\d{3})(?=[Tt ]|$)")
+"""Year and day of the year."""
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 """0001-01-01 and the end of 9999, what a date can say."""
 
@@ -38,8 +40,19 @@ def _text(value: str) -> int | None:
         text = value.strip()
         if _NUMBER.fullmatch(text):
             return _number(float(text) if "." in text else int(text))
+        if (ordinal := _ORDINAL.match(text)) is not None:
+            return _of_year(ordinal, text)
         return _loose(text)
     return _since_epoch(read)
+
+
+def _of_year(found: re.Match[str], text: str) -> int | None:
+    year, number = map(int, found.groups())
+    try:
+        day = date(year, 1, 1) + timedelta(days=number - 1)
+    except (ValueError, OverflowError):
+        return None
+    return _text(day.isoformat() + text[found.end() :]) if day.year == year else None
 
 
 def _since_epoch(read: datetime) -> int | None:

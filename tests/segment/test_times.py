@@ -25,6 +25,10 @@ AT = 1_767_225_600_000
         ("20260101T000000Z", AT),
         ("2026-01-01", AT),
         ("2026-01", AT),
+        ("2026-W01-4", AT),
+        ("2026-001", AT),
+        ("2026001T010000+0100", AT),
+        ("2025-365T24:00:00Z", AT),
         ("2026-01-01T00:00", AT),
         ("2025-12-31T24:00:00Z", AT),
         ("2025-12-31T23:59:60Z", AT),
@@ -55,8 +59,8 @@ def test_numbers_are_epochs_by_their_size(number: float, ms: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "yesterday", "2026-13-01", "2026-01-01T25:00:00Z", "12", None, True, [], {}, "x" * 1000,
-     float("nan"), float("inf"), 1e30, "9999-12-31T24:00:60-2359", "0001-01-01T00:00:00+01:00"],
+    ["", "yesterday", "2026-13-01", "2026-366", "2026-000", "0000-001", "2026-02-30T00:00Z",
+     "2026-01-01T25:00:00Z", "12", None, True, [], {}, "x" * 1000, float("nan"), float("inf"), 1e30, "9999-12-31T24:00:60-2359", "0001-01-01T00:00:00+01:00"],
 )  # fmt: skip
 def test_what_is_no_time_is_none(value: object) -> None:
     assert epoch_ms(value) is None

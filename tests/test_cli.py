@@ -154,6 +154,32 @@ def test_what_is_away_exits_3_and_says_so(starter: Path) -> None:
     assert "registry" in found.stderr
 
 
+NEED_A_BROKER = [
+    "topics list", "topics apply", "audit", "dead-letters list", "dead-letters show 0-1",
+    "dead-letters redrive --all", "lanes list", "lanes pause --all --reason test", "lanes resume --all",
+    "contracts report", "contracts learn", "replay --all --yes", "consent export --account acme",
+    "import rows.csv --source web --id-column user_id", "dry-run --since 1h",
+]  # fmt: skip
+
+
+def test_a_broker_that_is_away_is_told_within_seconds_with_its_address(starter: Path) -> None:
+    """The address is named where a command asks whether a broker answers, before all that waits longer."""
+    (starter.parent / "rows.csv").write_text("user_id\nu1\n")
+    env = os.environ | VARIABLES | {"STREAMS_KAFKA_BOOTSTRAP": NOBODY}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "streams", *words.split(), "--config", str(starter)],
+            env=env, cwd=starter.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for words in NEED_A_BROKER
+    ]  # fmt: skip
+    told = [
+        (words, child.communicate(timeout=120)[1], child.returncode)
+        for words, child in zip(NEED_A_BROKER, children, strict=True)
+    ]
+    assert [each for each in told if each[2] != 3 or f"answer at {NOBODY}" not in each[1]] == []
+
+
 def test_a_gateway_whose_port_is_taken_exits_3_and_names_the_setting(starter: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         env = VARIABLES | {

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, say, settings
+from streams.commands.options import FILE, ConfigFile, reached, say, settings
 
 if TYPE_CHECKING:
     from streams.config import Account, Config
@@ -94,7 +94,7 @@ def _chosen(
     from streams.engine.latest import latest
     from streams.engine.slots import Slots
 
-    slots = Slots.read(config)
+    slots = Slots.read(reached(config))
     state = latest(config, "deliver", slots.account(account.name), consent_listing.kept)
     known = consent_listing.people(state)
     say(f"{len(known)} people with consent; reading their addresses")

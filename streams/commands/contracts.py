@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, say, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, reached, say, settings
 
 if TYPE_CHECKING:
     from streams.config import Config
@@ -139,7 +139,7 @@ def _moment(since: str) -> int:
 def _accepted(config: "Config", at: int) -> Iterator[dict[str, Any]]:
     from streams.ledger.span import span
 
-    for _, envelope in span(config, "segment.events", at):
+    for _, envelope in span(reached(config), "segment.events", at):
         message = _parsed(envelope["body"])
         if message is not None:
             yield message

@@ -18,6 +18,7 @@ from streams.commands.options import (
     end_with_parent,
     has_parent,
     put_json,
+    reached,
     say,
     settings,
     start_logging,
@@ -124,6 +125,7 @@ def import_command(
     if dry_run:
         _preview(values, reader, plan)
         return
+    reached(values)
     try:
         with _progress(reader) as watch:
             counts = import_rows(values, reader, plan, watch)

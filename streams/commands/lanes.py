@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, reached, settings
 
 if TYPE_CHECKING:
     from streams.config import Config
@@ -33,7 +33,7 @@ def list_lanes(config: ConfigFile = FILE, as_json: Json = False) -> None:
     """Show each lane: paused or not, why, how many records wait."""
     from streams.engine import lanes
 
-    rows = lanes.listing(settings(config))
+    rows = lanes.listing(reached(settings(config)))
     if as_json:
         for row in rows:
             put_json(row)
@@ -54,7 +54,7 @@ def pause(
         raise typer.BadParameter("say why: it is shown wherever the lane is shown", param_hint="--reason")
     values = settings(config)
     chosen = list(_chosen(values, which, everything))
-    lanes.pause(values, chosen, reason)
+    lanes.pause(reached(values), chosen, reason)
     typer.echo(f"paused: {', '.join(chosen)}")
 
 
@@ -64,7 +64,7 @@ def resume(which: Which = None, everything: All = False, config: ConfigFile = FI
 
     values = settings(config)
     chosen = list(_chosen(values, which, everything))
-    lanes.resume(values, chosen)
+    lanes.resume(reached(values), chosen)
     typer.echo(f"resumed: {', '.join(chosen)}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from streams.commands import redrive
-from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, say, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, reached, say, settings
 from streams.commands.redrive import AccountName, Event, Lane, Reason, Since, Stage, filters_of
 
 
@@ -38,8 +38,9 @@ def audit(
     """Account for every accepted event; exit 1 if one is missing, 3 if that could not be told."""
     from streams.ledger import audit as room
 
-    file, deadline = settings(config), time.monotonic() + wait
-    report, found = room.audit(file, wait), None
+    deadline = time.monotonic() + wait
+    file = reached(settings(config), wait)
+    report, found = room.audit(file, max(0.0, deadline - time.monotonic())), None
     if confirmed:
         from streams.ledger.confirmed import receipts
 
@@ -69,7 +70,8 @@ def list_dead_letters(
     """List dead letters, oldest first in each partition; --json has one a line, bytes in base64."""
     from streams.ledger.dead_letters import listing
 
-    letters = listing(settings(config), filters_of(reason, lane, account, stage, since, event))
+    filters = filters_of(reason, lane, account, stage, since, event)
+    letters = listing(reached(settings(config)), filters)
     if as_json:
         for letter in letters:
             put_json(letter)
@@ -84,10 +86,11 @@ def show(
 ) -> None:
     """Show one dead letter; exit 1 if there is none of this id."""
     from streams.ledger import dead_letters
-    from streams.ledger.letters import readable
+    from streams.ledger.letters import place_of, readable
 
     try:
-        letter = dead_letters.show(settings(config), which)
+        place_of(which)
+        letter = dead_letters.show(reached(settings(config)), which)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if letter is None:

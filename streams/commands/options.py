@@ -28,6 +28,22 @@ def settings(file: Path) -> "Config":
     return load(file, os.environ)
 
 
+def reached(config: "Config", patience_s: float = 0.0) -> "Config":
+    """The configuration, once a broker answers: what every command that needs one begins with.
+
+    Args:
+        config: names the brokers.
+        patience_s: wait for so long, if that is longer than the usual few seconds.
+
+    Raises:
+        Away: none does; names the address.
+    """
+    from streams.engine.reach import REACH_S, reach
+
+    reach(config.kafka.client(), max(patience_s, REACH_S))
+    return config
+
+
 def start_logging(stage: str) -> None:
     """Log lines go to stderr from now on; ``STREAMS_LOG`` is the least level that shows."""
     from streams.engine.telemetry import setup_logging

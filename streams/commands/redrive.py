@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, say, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, reached, say, settings
 
 if TYPE_CHECKING:
     from streams.ledger.letters import Filters
@@ -144,7 +144,7 @@ def _run(plan: "Plan", config: Any, as_json: bool) -> None:
     from streams.gateway.readmit import readmit
     from streams.ledger import redrive as room
 
-    values = settings(config)
+    values = reached(settings(config))
     try:
         with _progress(plan.verb) as watch:
             counts = room.run(values, plan, readmit, watch)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, say, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, reached, say, settings
 
 if TYPE_CHECKING:
     from streams.config import Config
@@ -107,6 +107,7 @@ def replay(
     _known("type", type_, sorted(TYPES))
     choice = _choice(outcomes, space or _space(values, account), source, type_, name, event)
     plan = Plan(span, choice, account, dry_run=dry_run, resume=resume)
+    reached(values)
     if not (dry_run or yes or resume):
         _ask(values, plan, as_json)
     _run(values, plan, as_json)

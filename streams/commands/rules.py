@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, say
+from streams.commands.options import FILE, ConfigFile, Json, put_json, reached, say
 
 if TYPE_CHECKING:
     from streams.commands.dry_run.examples import Example, Result
@@ -217,7 +217,8 @@ def span_of(config: "Config", since: str) -> list[Any]:
 
     from streams.ledger.span import span
 
-    found = [record for _, record in islice(span(config, "segment.events", moment(since)), MOST_RECORDS + 1)]
+    came = span(reached(config), "segment.events", moment(since))
+    found = [record for _, record in islice(came, MOST_RECORDS + 1)]
     if len(found) > MOST_RECORDS:
         say(f"more than {MOST_RECORDS} messages: taking the first that were read; choose a later --since")
         found.pop()

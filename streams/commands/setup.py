@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, answer, put_json, put_table, say, settings
+from streams.commands.options import (
+    FILE,
+    ConfigFile,
+    Json,
+    answer,
+    put_json,
+    put_table,
+    reached,
+    say,
+    settings,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +41,7 @@ def apply(config: ConfigFile = FILE, as_json: Json = False) -> None:
     """Create or mend all topics, number new spaces and accounts. Safe to repeat."""
     from streams.engine import admin
 
-    done = admin.apply(settings(config), say)
+    done = admin.apply(reached(settings(config)), say)
     if as_json:
         put_json({"changes": done})
     elif not done:
@@ -42,7 +52,7 @@ def list_topics(config: ConfigFile = FILE, as_json: Json = False) -> None:
     """All topics and how they stand; exit 1 if one is not as it should be."""
     from streams.engine import admin
 
-    values = settings(config)
+    values = reached(settings(config))
     rows, problems = admin.describe(values), admin.verify(values)
     if as_json:
         put_json({"topics": rows, "problems": problems})

@@ -21,6 +21,7 @@ from streams.engine.control import now_ms, read_control
 from streams.engine.errors import Away, Misconfigured
 from streams.engine.layout import wanted
 from streams.engine.positions import Passed, positions
+from streams.engine.reach import reach
 from streams.engine.reading import Place, Range, Reader, place_of, quiet, translated
 from streams.engine.slots import Slots
 from streams.engine.telemetry import PORTS
@@ -78,6 +79,7 @@ def _told(check: str, mend: str, probe: Check, registry: str = "") -> Iterator[F
 
 
 def _brokers(config: Config) -> Iterable[Finding]:
+    reach(config.kafka.client())
     with translated():
         found = AdminClient(quiet(config.kafka.client())).list_topics(timeout=PATIENCE_S)
     return diagnosis.brokers(config, len(found.brokers))

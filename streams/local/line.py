@@ -18,6 +18,7 @@ from streams import wiring
 from streams.config import Config, load
 from streams.engine import admin, schemas
 from streams.engine.errors import Away
+from streams.engine.reach import reach
 from streams.engine.supervisor import Supervisor
 from streams.engine.telemetry import log
 from streams.local import stack
@@ -90,6 +91,7 @@ def prepare(file: Path, *, fresh: bool, port_base: int | None, folder: Path | No
         addresses = Addresses.choose(port_base)
         env = environment(file, found, addresses, data)
         config = load(file, os.environ | env)
+        reach(config.kafka.client())
         schemas.register(config, lambda text: log.debug("schemas", says=text))
         admin.apply(config, lambda text: log.debug("topics", says=text))
     except BaseException:  # Ctrl-C, too: what was started for this line does not outlive it

@@ -4,10 +4,12 @@ Faust keeps the group, the assignment and the agents; the data path, the positio
 ours.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from time import time
 from typing import Any, Final, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 import aiokafka
 from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -53,12 +55,36 @@ class Spot(NamedTuple):
     position: int
 
 
+class Forgotten(MutableMapping[TP, int | None]):
+    """Faust's notes of what it read: none.
+
+    It drops what begins below them, and writes them in two threads: what is read again would be dropped, too.
+    Our slots know what they have.
+    """
+
+    def __getitem__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
+
+    def __delitem__(self, tp: TP) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[TP]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 class BatchThread(AIOKafkaConsumerThread):
     """The thread that fetches."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._spots: dict[TP, Spot] = {}
+        self._spots: WeakKeyDictionary[Any, Spot] = WeakKeyDictionary()
+        """By what the library knows of a partition, which is new with each deal of the group."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -92,8 +118,12 @@ class BatchThread(AIOKafkaConsumerThread):
         """What was fetched, each part with the offset it began at.
 
         ``active_partitions`` is Faust's own set: what is paused while this waits is gone from it, and was
-        fetched all the same.
+        fetched all the same. Where reading stands elsewhere than it was left, nothing is known of what lies
+        between: what is fetched next begins there, and the slot asks for the rest.
         """
+        for _, state in self._standing():
+            if (spot := self._spots.get(state)) is not None and spot.position != state.position:
+                self._spots[state] = Spot(state.position, state.position)
         try:
             records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         except NoOffsetForPartitionError:
@@ -101,43 +131,56 @@ class BatchThread(AIOKafkaConsumerThread):
         except OffsetOutOfRangeError as error:
             raise StateMismatch(f"records were deleted before they were read: {error}") from error
         found: dict[TP, Any] = {}
-        for tp in records.keys() | active_partitions:
-            if (state := self._state(tp)) is not None and state.has_valid_position:
-                position, batch = state.position, records.get(tp)
-                spot = self._spots.get(tp) or Spot(position, position)
-                if batch:
-                    found[tp] = Fetched(spot.behind, batch)  # read without a gap: markers at most lie between
-                self._spots[tp] = Spot(batch[-1].offset + 1 if batch else spot.behind, position)
+        for tp, state in self._standing():
+            position, batch = state.position, records.get(tp)
+            spot = self._spots.get(state) or Spot(position, position)
+            if batch:
+                found[tp] = Fetched(spot.behind, batch)  # read without a gap: markers at most lie between
+            self._spots[state] = Spot(batch[-1].offset + 1 if batch else spot.behind, position)
         return found
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         """Seek those that are ours still."""
         assigned = consumer.assignment()
         ours = {tp: offset for tp, offset in partitions.items() if tp in assigned}
-        self._spots |= {tp: Spot(offset, offset) for tp, offset in ours.items()}
+        for tp, offset in ours.items():
+            self._spots[self._state(tp)] = Spot(offset, offset)
         with suppress(IllegalStateError):  # dealt elsewhere while it waits for its new position
             await super()._seek_wait(consumer, ours)
 
+    def _standing(self) -> Iterator[tuple[TP, Any]]:
+        """Every partition of which it is known where reading stands."""
+        assignment = self._assignment()
+        for tp in () if assignment is None else assignment.tps:
+            if (state := assignment.state_value(tp)).has_valid_position:
+                yield tp, state
+
     def _state(self, tp: TP) -> Any:
         """What the library knows of a partition; None for one that is not ours."""
+        assignment = self._assignment()
+        return None if assignment is None else assignment.state_value(tp)
+
+    def _assignment(self) -> Any:
         subscription = self._ensure_consumer()._subscription.subscription
-        if subscription is None or subscription.assignment is None:
-            return None
-        try:
-            return subscription.assignment.state_value(tp)
-        except KeyError:
-            return None
+        return None if subscription is None else subscription.assignment
 
     def highwater(self, tp: TP) -> int:
         """Last stable offset: nothing behind it may be read yet."""
         return cast("int", self._ensure_consumer().last_stable_offset(tp))
 
+    def behind(self, tp: TP) -> int:
+        """The end of the last records that were handed on; 0 where none were and nothing was sought."""
+        state = self._state(tp)
+        spot = None if state is None else self._spots.get(state)
+        return 0 if spot is None else spot.behind
+
     def empty(self, tp: TP, position: int) -> bool:
         """Whether a fetch younger than a second found no record behind ``position``."""
-        state, spot = self._state(tp), self._spots.get(tp)
-        if state is None or spot is None or state.lso is None or state.timestamp is None:
+        state = self._state(tp)
+        if state is None or state.lso is None or state.timestamp is None:
             return False
-        read = position >= spot.behind and spot.position >= state.lso
+        spot = self._spots.get(state)
+        read = spot is not None and position >= spot.behind and spot.position >= state.lso
         return bool(read and time() * 1000 - state.timestamp < FRESH_MS)
 
 
@@ -147,6 +190,7 @@ class BatchConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._done: dict[TP, int] = {}
+        self._read_offset = Forgotten()
         self.ownership = cast("BatchTransport", self.transport).ownership
         self.ownership.consumer = self
 
@@ -155,8 +199,11 @@ class BatchConsumer(Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # Faust's signature
         """One message a partition and fetch. Nothing fetched is dropped: the slot knows what it has."""
+        await self.ownership.recover()
         records, _ = await self._wait_next_records(timeout)
-        if self.should_stop or not self.flow_active:
+        if records and not self.flow_active:  # fetched behind the seek that follows a rebalance, perhaps
+            await self.wait(self.can_resume_flow.wait())
+        if self.should_stop:
             return
         for tp, fetched in (records or {}).items():
             yield tp, self._to_message(tp, fetched)
@@ -185,9 +232,26 @@ class BatchConsumer(Consumer):
             await self.seek_wait(places)
         return places
 
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Where these begin, asked beside Faust's calls into the thread.
+
+        Of those two run at a time: partitions without a leader would hold up every fetch and seek, and
+        Faust never goes on after a rebalance whose seek took too long.
+        """
+        thread = cast("BatchThread", self._thread)
+        asked = thread._ensure_consumer().beginning_offsets(partitions)
+        found: Mapping[TP, int] = await asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(asked, thread.thread_loop)
+        )
+        return found
+
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Resume those whose slot can take records."""
         super().resume_partitions(self.ownership.readable(ensure_TPset(tps)))
+
+    def behind(self, tp: TP) -> int:
+        """The end of the last records that were handed on."""
+        return cast("BatchThread", self._thread).behind(tp)
 
     def empty(self, tp: TP, position: int) -> bool:
         """Whether a fetch younger than a second found nothing behind ``position``."""

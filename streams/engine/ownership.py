@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
@@ -22,6 +23,8 @@ _OPEN = gauge("streams_slots_open", "Slots that this process works on.")
 _DIVIDED = gauge("streams_slots_divided", "Slots of which only some of the inputs are this process's.")
 DIVIDED_S: Final = 30.0
 """In the middle of a change of partitions or members a slot may be divided; longer, it is an error."""
+LOST_S: Final = 5.0
+"""What was fetched so long ago and is not here was dropped on its way, as Faust may do: it is read again."""
 _WAITING = gauge("streams_slots_waiting", "Slots that are this process's, beyond the most it may open.")
 
 
@@ -42,6 +45,8 @@ class Ownership:
         self._room = asyncio.Semaphore(most)
         self._waiting: set[int] = set()
         self._alarm: asyncio.TimerHandle | None = None
+        self._awaited: dict[TP, tuple[int, int]] = {}
+        self._look_at = 0.0
 
     async def revoked(self) -> None:
         """The group deals anew: hand out nothing more, let transactions end."""
@@ -195,6 +200,20 @@ class Ownership:
             await self.consumer.seek_wait({tp: expected})
         else:
             slot.inbox.arrive(topic, fetched.records)
+
+    async def recover(self) -> None:
+        """Read again what was fetched and has not come; where more comes, its gap tells sooner."""
+        if not self._slots or (now := monotonic()) < self._look_at:
+            return
+        self._look_at = now + LOST_S
+        before = self._awaited
+        standing = self.places(self.consumer.assignment())
+        ends = {tp: self.consumer.behind(tp) for tp in standing}
+        self._awaited = {tp: (at, ends[tp]) for tp, at in standing.items() if at < ends[tp]}
+        lost = {tp: each[0] for tp, each in self._awaited.items() if before.get(tp) == each}
+        if lost:
+            log.warning("fetched_lost", stage=self._stage.name, at={str(tp): at for tp, at in lost.items()})
+            await self.consumer.seek_wait(lost)
 
     def _logical(self, tp: TP) -> str:
         topic: str = tp.topic

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import faust
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from streams.engine.consumer import BatchThread
+from streams.engine.consumer import Assignor, BatchTransport
 from streams.engine.inbox import Fetched
 
 A, B = TP("klaviyo.events", 0), TP("klaviyo.lists", 0)
@@ -64,44 +66,62 @@ class Broker:
         return tp.partition, 0, self.end(tp), self.end(tp), [], batches
 
 
+class Owned:
+    """Where the slots stand; nothing is lost on its way to them."""
+
+    async def recover(self) -> None:
+        pass
+
+
 class Life:
-    """A thread's fetching half and the group's deals, without a thread, a group or a broker."""
+    """Faust's consumer and its thread, which runs in this one; the group's deals are made by hand."""
 
     def __init__(self) -> None:
         self.broker = Broker()
         self.subscription = SubscriptionState()
         self.subscription.subscribe({A.topic, B.topic})
         client: Any = self.broker
-        self.fetcher = Fetcher(
+        self.fetcher: Any = Fetcher(
             client, self.subscription, auto_offset_reset="none", isolation_level="read_committed"
         )
-        self.consumer: Any = object.__new__(AIOKafkaConsumer)
-        self.consumer._subscription, self.consumer._fetcher = self.subscription, self.fetcher
-        self.consumer._closed = False
-        self.active: set[TP] = set()
+        self.library: Any = object.__new__(AIOKafkaConsumer)
+        self.library._subscription, self.library._fetcher = self.subscription, self.fetcher
+        self.library._closed, self.library._max_poll_records = False, 1000
+        app = faust.App("tried", broker="kafka://127.0.0.1:1", PartitionAssignor=Assignor, web_enabled=False)
+        owned: Any = Owned()
+        app.transport = BatchTransport(app, {}, owned)
+        app.producer_transport = app.transport
+        self.consumer = cast("Any", app.consumer)
+        self.thread: Any = self.consumer._thread
+        self.thread._consumer = self.library
+        self.thread.thread_loop.close()
+        self.thread.thread_loop = asyncio.get_running_loop()
+        self.thread.call_thread = here
+        self.active: set[TP] = self.consumer._active_partitions
         """Faust's own set: the main thread changes it while a fetch waits."""
-        self.thread = object.__new__(BatchThread)
-        thread: Any = self.thread
-        thread._spots = {}
-        thread._consumer = self.consumer
-        conf = SimpleNamespace(broker_request_timeout=30.0)
-        thread.app = SimpleNamespace(conf=conf)
-        thread.consumer = SimpleNamespace(flow_active=True, _read_offset={})
-        thread.log = SimpleNamespace(dev=lambda *_: None)
+
+    def assign(self, *tps: TP) -> None:
+        """The group deals these partitions."""
+        self.subscription.assign_from_subscribed(set(tps))
+        self.active |= set(tps)
 
     async def deal(self, places: dict[TP, int]) -> None:
         """The group deals these partitions, and each is sought."""
-        self.subscription.assign_from_subscribed(set(places))
-        self.active |= set(places)
-        await self.thread._seek_wait(self.consumer, places)
+        self.assign(*places)
+        await self.thread.seek_wait(places)
 
     async def fetch(self, timeout: float = 5.0) -> dict[TP, Fetched]:
         async with asyncio.timeout(10):
-            return await self.thread._fetch_records(self.consumer, self.active, timeout, 1000)
+            found: dict[TP, Fetched] = await self.thread.getmany(self.active, timeout)
+            return found
 
     async def close(self) -> None:
-        self.consumer._closed = True
+        self.library._closed = True
         await self.fetcher.close()
+
+
+async def here(function: Any, *args: Any, **kwargs: Any) -> Any:
+    return await function(*args, **kwargs)
 
 
 @pytest.fixture
@@ -147,3 +167,135 @@ async def test_the_last_active_partition_paused_while_a_fetch_waits_loses_nothin
     life.active.add(A)
     life.broker.write(A, 3, 5)
     assert offsets((await life.fetch())[A]) == (3, [3, 4])
+
+
+async def test_where_a_partition_stood_in_a_former_deal_tells_nothing_of_this_one(life: Life) -> None:
+    """The library begins where the group committed: what lies between is not said to be empty."""
+    life.broker.write(A, 0, 1000)
+    await life.deal({A: 100})
+    assert offsets((await life.fetch())[A])[0] == 100
+    life.broker.write(A, 1000, 1500)
+    life.assign(A, B)
+    for tp, committed in ((A, 1200), (B, 0)):
+        life.subscription.subscription.assignment.state_value(tp).await_reset(-2)
+        life.subscription.subscription.assignment.state_value(tp).reset_to(committed)
+    found = (await life.fetch())[A]
+    assert found.start >= 1200
+    assert found.records[0].offset == 1200
+
+
+async def test_what_the_library_moved_past_by_itself_is_not_said_to_be_empty(life: Life) -> None:
+    """Whatever passes over records, the next fetch tells where it began, and the slot asks for the rest."""
+    await life.deal({A: 0})
+    life.broker.write(A, 0, 10)
+    assert offsets((await life.fetch())[A])[0] == 0
+    life.broker.write(A, 10, 30)
+    assert (await life.fetcher.fetched_records(set(), 5, 1000))[A][-1].offset == 29  # and nobody is told
+    life.broker.write(A, 30, 40)
+    assert offsets((await life.fetch())[A])[0] == 30
+
+
+async def test_a_seek_while_records_are_on_their_way_leaves_them_behind(life: Life) -> None:
+    """Neither what the broker is about to answer, nor what was unpacked in part, is handed on after it."""
+    life.broker.write(A, 0, 2400)
+    await life.deal({A: 0})
+    assert offsets((await life.fetch())[A])[1][-1] == 999
+    await life.thread.seek_wait({A: 500})
+    found = await life.fetch()
+    assert offsets(found[A]) == (500, list(range(500, 1500)))
+
+    await life.fetch()
+    async with asyncio.timeout(5):
+        while not life.fetcher._in_flight:
+            await asyncio.sleep(0.001)
+    await life.thread.seek_wait({A: 5})
+    life.broker.write(A, 2400, 2401)
+    assert offsets((await life.fetch())[A]) == (5, list(range(5, 1005)))
+
+
+async def test_markers_behind_the_last_record_are_passed_and_the_input_is_empty(life: Life) -> None:
+    life.broker.write(A, 0, 3)
+    await life.deal({A: 0})
+    assert not life.thread.empty(A, 0)
+    assert offsets((await life.fetch())[A]) == (0, [0, 1, 2])
+    assert not life.thread.empty(A, 2)
+    while not life.thread.empty(A, 3):
+        assert await life.fetch(0.01) == {}
+    life.broker.write(A, 3, 4)
+    async with asyncio.timeout(5):
+        while A not in life.fetcher._records:
+            await asyncio.sleep(0.001)
+    assert not life.thread.empty(A, 3)
+
+
+async def drain(life: Life, fetches: list[dict[TP, Fetched]], arrive: Any) -> None:
+    """Run Faust's own loop over these fetches."""
+    over = asyncio.Event()
+    left = iter(fetches)
+
+    async def getmany(*_: Any) -> dict[TP, Fetched]:
+        if (found := next(left, None)) is not None:
+            return found
+        over.set()
+        return {}
+
+    life.thread.getmany, life.consumer.callback = getmany, arrive
+    fetcher: Any = SimpleNamespace(_stopped=over)
+    async with asyncio.timeout(5):
+        await life.consumer._drain_messages(fetcher)
+
+
+def fetched(start: int, end: int) -> dict[TP, Fetched]:
+    records: list[Any] = [
+        ConsumerRecord(A.topic, A.partition, at, 0, 0, None, b"x", None, -1, 1, ())
+        for at in range(start, end)
+    ]
+    return {A: Fetched(start, records)}
+
+
+async def test_what_is_read_again_is_not_dropped_for_what_was_read_further_on(life: Life) -> None:
+    """A slot that was opened again stands at 500; the seek is done before Faust has noted the 700."""
+    await life.deal({A: 700})
+    came: list[int] = []
+
+    async def arrive(message: Any) -> None:
+        came.append(message.value.start)
+        if message.value.start == 700:
+            await life.consumer.seek_wait({A: 500})
+
+    await drain(life, [fetched(700, 710), fetched(500, 710)], arrive)
+    assert came == [700, 500]
+
+
+async def test_what_was_fetched_before_the_flow_goes_on_after_a_rebalance_is_handed_on(life: Life) -> None:
+    """It may lie behind the seek to the slots' positions: nobody would read it again."""
+
+    async def wait_next(timeout: float) -> Any:
+        asyncio.get_running_loop().call_soon(life.consumer.resume_flow)
+        life.consumer.stop_flow()
+        return fetched(0, 5), life.active
+
+    life.consumer._wait_next_records = wait_next
+    assert [message.value.start async for _, message in life.consumer.getmany(1.0)] == [0]
+
+
+async def test_partitions_without_a_leader_hold_up_no_other_call(life: Life) -> None:
+    """Faust's calls into its thread run two at a time; the question where a partition begins is none."""
+    led, asked_for = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def beginnings(tps: tuple[TP, ...]) -> dict[TP, int]:
+        asked_for.release()
+        await led.wait()
+        return dict.fromkeys(tps, 7)
+
+    life.library.beginning_offsets = beginnings
+    del life.thread.call_thread
+    await life.thread.method_queue.start()
+    asked = [asyncio.create_task(life.consumer.earliest_offsets(A)) for _ in range(4)]
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            await asked_for.acquire()
+        await life.deal({A: 0})
+    led.set()
+    assert await asyncio.gather(*asked) == [{A: 7}] * 4
+    await life.thread.method_queue.stop()

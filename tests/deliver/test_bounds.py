@@ -1,9 +1,12 @@
 """What a lane remembers has an end, and what happens there is stated."""
 
+from streams.config.sections import Lists
 from streams.deliver.intake import sent_key
 from streams.deliver.position import MOST_RANGES
 from streams.engine.outbox import Outbox
+from tests.deliver.line import FREE, Line, simulator
 from tests.deliver.test_flow import TOPIC, full, intake
+from tests.deliver.test_lists import calls, change, make_list, make_profiles
 from tests.deliver.test_upkeep import NOW, made
 
 DAY_MS = 86_400_000
@@ -40,3 +43,25 @@ def test_a_lane_reads_no_further_with_100_000_ranges_done_beyond_its_first_open_
     position.done(1, 2)  # one range with the next: a place is free
     position.done(0, 1)
     assert not full(found)
+
+
+async def test_a_backlog_of_known_people_joins_and_leaves_a_list_by_the_thousand() -> None:
+    async with simulator(budgets=FREE) as sim:
+        await make_list(sim)
+        await make_profiles(sim, 1200)
+        line = Line(sim.url, timeout_s=5, lists=Lists(guard_share=1.0))
+        sizes: dict[str, list[int]] = {}
+        for kind, method in (("list_add", "POST"), ("list_remove", "DELETE")):
+            line.pauses["lists"] = "until there is a backlog"
+            line.put(*(change(3000 * len(sizes) + n, n, kind) for n in range(1200)))
+            async with line.life() as slot:
+                there = len(line.world.topics["klaviyo.lists"])
+                assert await line.until(lambda all_=there: slot.read_up_to("klaviyo.lists") == all_)  # type: ignore[misc]
+                line.pauses.clear()
+                assert await line.until(line.all_ended, 60)
+            made = await calls(sim, method, "/relationships/profiles")
+            sizes[kind] = [len(call["body"]["data"]) for call in made]
+        assert sizes["list_add"] == [1000, 200]
+        # before the hundred and first leaves, the size of the list is asked for
+        assert sizes["list_remove"] == [100, 1000, 100]
+        assert set(line.world.last().values()) == {("delivered", "accepted")}

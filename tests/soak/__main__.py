@@ -66,7 +66,7 @@ def _run(names: Sequence[str], seconds: float | None, many: int) -> list[Row]:
             try:
                 found = SOAKS[name](place, seconds, many)
             except (RuntimeError, AssertionError, OSError) as error:  # one that fails costs only itself
-                found = [Row(name, 1, 0, note=repr(error))]
+                found = [Row(name, 1, 0, note=str(error))]
             rows += found
             say(f"{name}: {time.monotonic() - began:.0f} s")
             for row in found:

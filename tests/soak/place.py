@@ -145,15 +145,19 @@ class Line:
     stack: contextlib.ExitStack
     feeds: list[Feed] = field(default_factory=list)
 
+    @property
+    def log(self) -> Path:
+        """Of all its workers."""
+        return self.bench.folder / "deliver.log"
+
     def worker(self, **env: str) -> "subprocess.Popen[bytes]":
         """Start the deliver stage."""
         command = [sys.executable, "-m", "streams", "worker", "deliver", "--config", str(self.bench.file)]
-        log = self.bench.folder / "deliver.log"
-        return self.stack.enter_context(process(command, log, self.bench.env | env))
+        return self.stack.enter_context(process(command, self.log, self.bench.env | env))
 
     def gauge(self, name: str) -> float:
         """A value from the newest worker's ``/metrics``, whose address its log tells."""
-        url = ADMIN.findall((self.bench.folder / "deliver.log").read_text())[-1]
+        url = ADMIN.findall(self.log.read_text())[-1]
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as reply:
             lines: list[str] = reply.read().decode().splitlines()
         return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
@@ -181,7 +185,10 @@ class Line:
                 if len(found) >= expected:
                     return found
             time.sleep(1)
-        raise RuntimeError(f"{len(found)} of {expected} operations have an outcome after {timeout_s:.0f} s")
+        told = "\n".join(self.log.read_text().splitlines()[-8:])
+        raise RuntimeError(
+            f"{len(found)} of {expected} operations have an outcome after {timeout_s:.0f} s; the log ends\n{told}"
+        )
 
     def _outcomes(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}

@@ -53,7 +53,7 @@ class Pair:
         self._at.bench.file.write_text(self._text.replace("127.0.0.1", self._hosts[name]))
         process = self._at.worker()
         # the file is read before the first log line; the next start may write it anew
-        log = self._at.bench.folder / "deliver.log"
+        log = self._at.log
         size = log.stat().st_size
         eventually(lambda: log.stat().st_size > size or process.poll() is not None)
         return process

@@ -186,9 +186,8 @@ class Line:
                     return found
             time.sleep(1)
         told = "\n".join(self.log.read_text().splitlines()[-8:])
-        raise RuntimeError(
-            f"{len(found)} of {expected} operations have an outcome after {timeout_s:.0f} s; the log ends\n{told}"
-        )
+        done = f"{len(found)} of {expected} operations have an outcome after {timeout_s:.0f} s"
+        raise RuntimeError(f"{done}; the log ends\n{told}")
 
     def _outcomes(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}

@@ -27,6 +27,8 @@ LOW: Final = 0.3
 """Below this share of calls that go well the lane has an outage: it is not the rows."""
 HIGH: Final = 0.8
 """From this share of others' calls that go well on, a row that keeps failing is to blame."""
+IDENTIFIERS: Final = frozenset({"id", "email", "phone_number", "external_id", "anonymous_id", "_kx"})
+"""What a profile is blamed for, and with it all its rows."""
 _ROUNDS: Final = 4
 """So often the blamed rows of a call are taken out before it is halved."""
 
@@ -176,7 +178,10 @@ def _delivered(row: Row, ignored: Sequence[str]) -> Settled:
 
 
 def _without(group: Group, request: Request, verdict: Rejected, shown: tuple[int, str]) -> Judged:
-    """Blamed rows out, the rest again. An id that bulk refuses goes alone: there it is taken or ignored."""
+    """Blamed rows out, the rest again. An id that bulk refuses goes alone: there it is taken or ignored.
+
+    So do rows that are blamed together, unless it is for whom they are for: one of them may be at fault.
+    """
     if not group.bulk and len(group.rows) > 1:
         return Judged(again=halves(group))
     blamed = {row: blame for blame in verdict.blames for row in blame.rows}
@@ -187,7 +192,9 @@ def _without(group: Group, request: Request, verdict: Rejected, shown: tuple[int
         blame = blamed.get(number)
         if blame is None:
             rest.append(row)
-        elif group.bulk and blame.field in ("unique_id", CONFLICT):
+        elif group.bulk and (
+            blame.field in ("unique_id", CONFLICT) or (len(blame.rows) > 1 and blame.field not in IDENTIFIERS)
+        ):
             singles.append(row)
         else:
             judged.settled.append(dead(row, Reason.REJECTED, blame.detail, shown))

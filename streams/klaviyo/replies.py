@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ CONFLICT: Final = "conflict"
 """``Blame.field`` of a bulk call's row whose identifiers belong to several profiles."""
 _CURSOR: Final = re.compile(r"[?&]page(?:\[|%5B)cursor(?:\]|%5D)=([^&#]+)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_LONGEST_S: Final = 86_400.0
+"""No window of Klaviyo's is longer than a day."""
 _RESTS: Final = frozenset({408, 423, 425, 429})
 _NOT_ABOUT_A_ROW: Final = frozenset({401, 402, 404, 405, 406, 410, 415, 451})
 
@@ -137,14 +140,17 @@ def _verdict(
 ) -> Verdict:
     said = f"HTTP {status}: {_details(document) or text[:200]}".rstrip(": ")
     if 200 <= status < 300:
+        if text.lstrip().startswith("<"):
+            return Transient(f"{said}: a page, not Klaviyo's answer")
+        if document and _errors(document) and "data" not in document and not _ignored(headers):
+            return _refusal(document, said, request)
         if request.asks and (document is None or "data" not in document):
             return Transient(f"{said}: an answer without data")
         data = document["data"] if request.asks and document else None
         included = document.get("included") if request.asks and document else None
         return Accepted(_ignored(headers), _klaviyo_id(document), data, included, _next(document))
     if status in _RESTS or status >= 500:
-        wait = _seconds(headers.get("retry-after"))
-        return Throttled(max(1.0, wait or 0.0)) if status == 429 else Transient(said)
+        return Throttled(_wait(headers)) if status == 429 else Transient(said)
     if status == 403:
         return Stopped(said) if document and "errors" in document else Transient(said)
     if status == 404 and request.names and document and "errors" in document:
@@ -182,6 +188,8 @@ def _blame(error: dict[str, Any], request: Request) -> Blame | None:
     if not isinstance(pointer, str):
         return None
     detail = f"{error.get('code', 'invalid')}: {error.get('detail', '')} at {pointer}"
+    if not request.layout:
+        return None
     if not request.bulk:
         # "/data" says no more than that something is wrong
         known = pointer.strip("/") not in ("", "data")
@@ -245,13 +253,26 @@ def _ignored(headers: Mapping[str, str]) -> tuple[str, ...]:
 def _window(headers: Mapping[str, str]) -> Window | None:
     names = ("limit", "remaining", "reset")
     limit, remaining, reset = (_seconds(headers.get(f"ratelimit-{name}")) for name in names)
-    if limit is None or remaining is None or reset is None:
+    if limit is None or remaining is None or reset is None or reset > _LONGEST_S:
         return None
     return Window(int(limit), int(remaining), reset)
 
 
+def _wait(headers: Mapping[str, str]) -> float:
+    """How long to wait after a 429, seconds; ``Retry-After`` may be a date, read by the answer's own."""
+    given = headers.get("retry-after")
+    wait = _seconds(given)
+    if wait is None and given and "date" in headers:
+        try:
+            until, now = (parsedate_to_datetime(text) for text in (given, headers["date"]))
+            wait = (until - now).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            wait = None
+    return min(max(1.0, wait or 0.0), _LONGEST_S)
+
+
 def _seconds(text: str | None) -> float | None:
-    """A count of seconds; None for anything else, a date too: Klaviyo sends whole seconds."""
+    """A count of seconds; None for anything else: Klaviyo sends whole seconds."""
     try:
         value = float((text or "").split(",")[0].split(";")[0])
     except ValueError:

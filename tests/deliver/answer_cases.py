@@ -68,6 +68,8 @@ CASES = [
     _said(202, "with `X-Klaviyo-Partial-Failure: phone_number`", X_Klaviyo_Partial_Failure="phone_number"),
     _said(204, "no content"),
     _said(200, "cut off in the middle of its JSON", '{"data": {"type": "profi'),
+    _said(200, "a page in HTML: not Klaviyo's", HTML),
+    _said(202, "with `errors`", error()),
     _said(302, "a redirect", location="https://elsewhere.example/"),
     Case("400 that points at a field of a row", _AT, _IN_BULK),
     _said(400, "without a pointer", error()),

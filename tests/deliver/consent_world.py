@@ -19,6 +19,7 @@ class Record(NamedTuple):
     offset: int
     key: None
     value: bytes
+    timestamp: int = 0
 
 
 @dataclass(slots=True)

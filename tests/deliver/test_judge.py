@@ -83,6 +83,16 @@ def test_an_id_that_bulk_refuses_goes_alone_before_what_follows_it() -> None:
     assert alone.after is not None
 
 
+def test_what_is_said_of_a_profile_and_not_of_its_address_is_looked_for_in_its_rows() -> None:
+    given = group(1, 2, 2, 2, 3)
+    result = judged(given, Rejected((Blame((1, 2, 3), "data", "bad"),)))
+    assert result.settled == []
+    assert numbers(result) == [[1, 2, 3], [0, 4]]
+    assert len(result.again[0].group.rows) == 1
+    dead = judged(given, Rejected((Blame((1, 2, 3), "email", "bad"),))).settled
+    assert [end.row.offset for end in dead] == [1, 2, 3]
+
+
 def test_a_failing_bulk_call_is_halved_the_second_time_unless_all_fail() -> None:
     given = group(1, 2, 3, 4)
     assert len(judged(given, Transient("x")).again) == 1

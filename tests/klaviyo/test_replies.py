@@ -60,6 +60,10 @@ def test_a_pointer_that_cannot_be_followed_blames_no_row(pointer: str | None) ->
     [
         (202, b"", Accepted),
         (200, b'{"data": {"type": "profile", "id"', Accepted),
+        (200, b" <!DOCTYPE html><title>Maintenance</title>", Transient),
+        (202, orjson.dumps({"errors": []}), Accepted),
+        (202, errors("/data/attributes/time"), Rejected),
+        (207, errors(None), RejectedWhole),
         (400, errors("/data/attributes/time"), Rejected),
         (400, b"<html>", RejectedWhole),
         (400, b'{"errors": "none"}', RejectedWhole),
@@ -89,10 +93,22 @@ def test_a_conflict_names_the_other_profile() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_header", "seconds"), [("7", 7.0), ("0", 1.0), ("x", 1.0), (None, 1.0), ("-3", 1.0)]
+    ("given_header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 1.0),
+        ("x", 1.0),
+        (None, 1.0),
+        ("-3", 1.0),
+        ("1e300", 86_400.0),
+        ("Thu, 04 Jan 2024 18:06:25 GMT", 60.0),
+        ("Thu, 04 Jan 2024 18:04:25 GMT", 1.0),
+        ("Thu, 99 Jan 2024 18:04:25 GMT", 1.0),
+    ],
 )
 def test_a_throttled_call_waits_at_least_a_second(given_header: str | None, seconds: float) -> None:
-    headers = {} if given_header is None else {"retry-after": given_header}
+    headers = {"date": "Thu, 04 Jan 2024 18:05:25 GMT"}
+    headers |= {} if given_header is None else {"retry-after": given_header}
     assert read(429, headers, b"", SINGLE).verdict == Throttled(seconds)
 
 
@@ -110,6 +126,17 @@ def test_the_steady_window_is_read() -> None:
     headers = {"ratelimit-limit": "150", "ratelimit-remaining": "149", "ratelimit-reset": "12"}
     assert read(202, headers, b"", SINGLE).window == replies.Window(150, 149, 12.0)
     assert read(202, {"ratelimit-limit": "150"}, b"", SINGLE).window is None
+
+
+def test_a_window_that_ends_at_no_time_at_all_is_no_window() -> None:
+    """An epoch in the place of seconds would hold the budget for ever."""
+    headers = {"ratelimit-limit": "150", "ratelimit-remaining": "0", "ratelimit-reset": "1790000000"}
+    assert read(202, headers, b"", SINGLE).window is None
+
+
+def test_a_pointer_in_the_answer_to_a_question_about_many_blames_none_of_them() -> None:
+    asked = Request("GET", "/api/profiles", b"", "profile/get", asks=True)
+    assert isinstance(read(400, {}, errors("/data/attributes/email"), asked).verdict, RejectedWhole)
 
 
 @given(

@@ -94,6 +94,30 @@ def test_help_comes_at_once_since_rooms_load_with_their_commands() -> None:
     assert found.stdout == "[]\n"
 
 
+INTERRUPTED = """
+import importlib.abc, sys
+interrupted = sys.argv[1]
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == interrupted:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+from streams.__main__ import main
+sys.argv[1:] = ["audit", "--config", "none.yaml"]
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "streams.cli", "streams.commands.replay", "streams.config"])
+def test_ctrl_c_while_modules_load_is_no_traceback(module: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, module]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == 130
+    assert "Traceback" not in found.stderr
+
+
 def test_the_version_is_the_packages() -> None:
     assert run("--version").stdout == streams.__version__ + "\n"
 

@@ -1,7 +1,7 @@
 """Whether a broker answers at all: each command asks once, so that one that is away is told soon."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -26,7 +26,8 @@ def reach(client: Mapping[str, str | int], patience_s: float = REACH_S) -> None:
         Away: none does; names the address, and the last thing that went wrong.
     """
     heard: list[KafkaError] = []
-    admin = AdminClient(quiet(client) | {"error_cb": heard.append})
+    properties: dict[str, Any] = {**quiet(client), "error_cb": heard.append}
+    admin = AdminClient(properties)
     try:
         admin.list_topics(timeout=patience_s)
     except KafkaException as error:

@@ -48,6 +48,18 @@ def place_of(message: Message) -> tuple[Place, int]:
     return (topic, partition), offset
 
 
+def arrived(consumer: Consumer, most: int) -> Iterator[tuple[Message, bool]]:
+    """What came within 50 ms: records, and with True where a partition ends. Raises KafkaException."""
+    for message in consumer.consume(most, timeout=0.05):
+        error = message.error()
+        if error is None:
+            yield message, False
+        elif error.code() == KafkaError._PARTITION_EOF:
+            yield message, True
+        elif error.code() not in _PASSING:
+            raise KafkaException(error)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """confluent-kafka's errors as ours."""
@@ -168,20 +180,15 @@ def _until_ends(consumer: Consumer, left: dict[Place, Range]) -> Iterator[list[M
     deadline = time.monotonic() + PATIENCE_S
     while left:
         records: list[Message] = []
-        for message in consumer.consume(10_000, timeout=0.05):
-            error = message.error()
-            if error is not None and error.code() in _PASSING:
-                continue
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
+        for message, ends in arrived(consumer, 10_000):
             deadline = time.monotonic() + PATIENCE_S
             place, offset = place_of(message)
             wanted = left.get(place)
             if wanted is None:
                 continue
-            if error is None and offset < wanted.end:
+            if not ends and offset < wanted.end:
                 records.append(message)
-            if offset + (error is None) >= wanted.end:
+            if offset + (not ends) >= wanted.end:
                 del left[place]
                 consumer.incremental_unassign([TopicPartition(*place)])
         if records:

@@ -5,14 +5,13 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.errors import Away
-from streams.engine.reading import PATIENCE_S, place_of, quiet, reading, translated
+from streams.engine.reading import PATIENCE_S, arrived, place_of, quiet, reading, translated
 
 APART: Final = 1000
 """Runs of offsets closer than this are read in one go."""
-_PASSING: Final = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 _QUEUE_KB: Final = 4096
 
 
@@ -48,24 +47,19 @@ class Rereader:
             self._consumer = Consumer(self._client)
         self._consumer.assign([TopicPartition(topic, self._partition, start)])
         deadline = time.monotonic() + PATIENCE_S
-        at, ends = start, False
+        at, at_end = start, False
         while at < end and not self._closing:
-            for message in self._consumer.consume(1000, timeout=0.05):
-                error = message.error()
-                if error is not None and error.code() in _PASSING:
-                    continue
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
+            for message, ends in arrived(self._consumer, 1000):
                 deadline = time.monotonic() + PATIENCE_S
                 (name, _), offset = place_of(message)
                 if name != topic:
                     continue
-                ends = error is not None
+                at_end = ends
                 at = max(at, offset + (not ends))
-                if error is None and offset < end:
+                if not ends and offset < end:
                     yield message
             if at < end and time.monotonic() > deadline:
-                if ends:  # nothing is there, nor will be: what a new leader lacks for a moment is not meant
+                if at_end:  # nothing is there, nor will be: what a new leader lacks for a moment is not meant
                     return
                 raise Away(f"Kafka: nothing arrives of {topic}")
 

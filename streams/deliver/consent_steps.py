@@ -112,7 +112,7 @@ def outdated(group: Group) -> list[Row]:
     ready: Ready = group.rows[0].ready
     if ready.step != "subscribe" and not (ready.step == "unsubscribe" and ready.word.list_id):
         return []
-    return _page([row for row in group.rows if group.at_ms - row.ready.asked_at > FRESH_MS])
+    return _page([row for row in group.rows if not 0 <= group.at_ms - row.ready.asked_at <= FRESH_MS])
 
 
 def _page(rows: Sequence[Row]) -> list[Row]:

@@ -53,6 +53,6 @@ class Ahead:
 
     def committed(self, changes: Mapping[bytes, bytes | None]) -> None:
         """The store has this now."""
-        if self._changes:
-            for key in changes:
-                self._changes.pop(key, None)
+        for key in changes.keys() & self._changes.keys():
+            if self._changes[key] == changes[key]:  # else it was written anew meanwhile
+                del self._changes[key]

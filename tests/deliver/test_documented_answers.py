@@ -64,7 +64,8 @@ async def compared(case: Case, count: int) -> str:
     judged, _ = outcome(case, BULK if count > 1 else ALONE)
     dead = [str(end.reason) for end in judged.settled if end.outcome == "dead_lettered"]
     goes_on = bool(judged.again or judged.dissolved)
-    taken = 200 <= case.do.get("status", 0) < 300 and not goes_on and not dead  # the simulator says so, and records nothing
+    # the simulator says so, and records nothing
+    taken = 200 <= case.do.get("status", 0) < 300 and not goes_on and not dead
     expected = 0 if taken else count - len(dead), dead, goes_on
     found = await observed(case, count, more=goes_on)
     return "" if found == expected else f"{case.name} ({count}): {found}, not {expected}"

@@ -92,7 +92,7 @@ class Consent:
         data = reply.verdict.data if isinstance(reply.verdict, Accepted) else None
         ready: Ready = group.rows[0].ready
         if ready.step in ("name", "id"):
-            learned = lookups.about_list(group, data, now_ms, create=False)
+            learned = lookups.about_list(group, data, now_ms, create=None)
             ended = [without_list(end) for end in learned.ended]
             return Learned(learned.changes, ended, stay=learned.stay)
         if ready.step == "size":

@@ -59,8 +59,15 @@ def lists_in(data: Any) -> list[KnownList]:
     ]
 
 
-def about_list(group: Group, data: Any, now_ms: int, *, create: bool) -> Learned:
-    """What an answer about a list means for those who need it: asked for by name, then by id, then made."""
+def about_list(group: Group, data: Any, now_ms: int, *, create: bool | None) -> Learned:
+    """What an answer about a list means for those who need it: asked for by name, then by id, then made.
+
+    Args:
+        group: the rows that wait for it.
+        data: of the answer.
+        now_ms: the wall clock.
+        create: whether to make it; None = the lane makes none, whatever is configured.
+    """
     ready = group.rows[0].ready
     found = lists_in(data)
     if len(found) == 1:
@@ -72,7 +79,7 @@ def about_list(group: Group, data: Any, now_ms: int, *, create: bool) -> Learned
         return _without_list(
             group,
             f"Klaviyo has no list {ready.list!r}, neither as id nor as name: create it there, "
-            "correct the rule, or set lists.create: true",
+            + ("correct the rule, or set lists.create: true" if create is False else "or correct the rule"),
         )
     after = "id" if ready.step == "name" else "create"
     for row in group.rows:

@@ -1,6 +1,6 @@
 """The check-up's rules about the configuration and what Klaviyo answers: facts in, findings out. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
@@ -85,13 +85,15 @@ def key(name: str, answer: Answer) -> Iterable[Finding]:
 
 
 def lists(config: Config, account: str, answers: Mapping[str, Answer]) -> Iterable[Finding]:
-    """The lists that rules name: name or id → what was found."""
+    """The lists that rules name: name or id → what was found. Membership makes them, consent does not."""
+    made = named(config, account, "list", ("list_add", "list_remove"))
     for wanted, answer in answers.items():
         if answer.status == 404 or (answer.status == 200 and not answer.body.get("data")):
-            if config.lists.create:
+            if config.lists.create and wanted in made:
                 yield ok("lists", f"{account}: no list {wanted} yet, it is made with its first member")
             else:
-                mend = f"make the list {wanted} at Klaviyo, mend the rule, or set lists.create: true"
+                mend = f"make the list {wanted} at Klaviyo, or mend the rule"
+                mend += "; lists.create: true makes it" if wanted in made else ""
                 yield fail("lists", f"{account}: Klaviyo has no list {wanted}", mend)
         elif answer.status == 200:
             yield ok("lists", f"{account}: list {wanted} is there")
@@ -191,11 +193,18 @@ def unknown_fields(found: Mapping[tuple[str, str], int]) -> Iterable[Finding]:
         yield warn("answers", f"{endpoint} answers with fields that are not known here: {shown}", mend)
 
 
-def named(config: Config, account: str, field_name: str) -> tuple[str, ...]:
-    """The constants that an account's rules give for ``list`` or ``metric``, in the order of the file."""
+def named(
+    config: Config, account: str, field_name: str, does: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """The constants that an account's rules give for ``list`` or ``metric``, in the order of the file.
+
+    ``does``: only rules that ``do`` one of these.
+    """
     found: dict[str, None] = {}
     for rule in config.rules:
         if rule.accounts is not None and account not in rule.accounts:
+            continue
+        if does is not None and rule.do not in does:
             continue
         spec = getattr(rule, field_name)
         if spec is not None and isinstance(spec.constant, str):

@@ -124,7 +124,11 @@ class Consent:
                 row.ready.doubt = maybe_taken(reply)
                 if not isinstance(reply.verdict, Rejected | RejectedWhole):
                     row.ready.asked_at = permission.NEVER
-        return None
+        ready: Ready = group.rows[0].ready
+        learned = lookups.gone(reply, ready.list, ready.word.list_id, asked=ready.looked_anew)
+        for row in group.rows if learned is not None else ():
+            row.ready.looked_anew = True
+        return learned
 
     def accepted(
         self, group: Group, reply: Reply | None, settled: Sequence[Settled]

@@ -33,6 +33,8 @@ class Ready:
     step: Step = "name"
     list_step: Step = "name"
     named_after: int = 0
+    looked_anew: bool = False
+    """Klaviyo did not know the list that it had shown: it was looked up once more."""
     double_opt_in: bool = False
     doubt: bool | None = None
     """Whether a call that makes Klaviyo ask for a confirmation may have been taken; None: not yet known."""

@@ -96,6 +96,8 @@ class Learned:
     ended: Sequence[Settled] = ()
     stay: bool = False
     wait_s: float = 0.0
+    mends: bool = False
+    """What was refused comes of what was believed here, and is asked anew: no reason to stop the lane."""
     unsaid: int = 0
     """Profiles that were imported for the first time, which Klaviyo does not say are new."""
 

@@ -216,6 +216,11 @@ class Lists:
         row = group.rows[0]
         ready: Ready = row.ready
         verdict = reply.verdict
+        if ready.step in ("change", "size"):
+            learned = lookups.gone(reply, ready.list, ready.list_id, asked=ready.looked_anew)
+            for each in group.rows:
+                each.ready.looked_anew |= learned is not None
+            return learned
         if isinstance(verdict, Stopped):
             self.naming.over(ready.list, ready.turn)
         if ready.step != "import" or not isinstance(verdict, Conflict):

@@ -11,6 +11,7 @@ from streams.deliver.family import Learned, Read
 from streams.deliver.judge import dead
 from streams.deliver.row import Group, Row
 from streams.klaviyo import audience
+from streams.klaviyo.replies import Reply
 from streams.ledger.reasons import Reason
 
 LIST_KEPT_MS: Final = 3_600_000
@@ -49,6 +50,13 @@ def known_list(ref: str, read: Read, now_ms: int) -> KnownList | None:
 def list_form(known: KnownList, now_ms: int) -> bytes:
     """The form that the state holds."""
     return orjson.dumps({"id": known.id, "double": known.double_opt_in, "at": now_ms})
+
+
+def gone(reply: Reply, ref: str, list_id: str, *, asked: bool) -> Learned | None:
+    """What a 404 means for those who need a list: it is looked up anew, once; None: it is the endpoint's."""
+    if reply.status != 404 or not list_id or asked:
+        return None
+    return Learned({list_key(ref): None}, mends=True)
 
 
 def lists_in(data: Any) -> list[KnownList]:

@@ -22,6 +22,8 @@ class Ready:
     list_step: Step = "name"
     list_id: str = ""
     klaviyo_id: str = ""
+    looked_anew: bool = False
+    """Klaviyo did not know the list that it had shown: it was looked up once more."""
     renewed: bool = False
     """Klaviyo did not take the id that was remembered."""
     unknown: bool = False

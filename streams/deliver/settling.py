@@ -71,7 +71,8 @@ class Settling:
         if isinstance(self.family, Patient) and not isinstance(reply.verdict, Accepted):
             refused = self.family.refused(group, reply, now_ms)
             if refused is not None:
-                why = reply.verdict.detail if isinstance(reply.verdict, Stopped) else None
+                stop = reply.verdict if not refused.mends else None
+                why = stop.detail if isinstance(stop, Stopped) else None
                 self._stand(call, Judged(stopped=why))
                 self._learn(outbox, group, refused)
                 return

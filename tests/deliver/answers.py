@@ -131,7 +131,12 @@ BESIDE = [
         "deliver/test_importing.py::test_a_row_of_two_profiles_is_mended_and_not_a_dead_letter",
     ),
     (
-        "404 of a list",
+        "404 of a list that was there before",
+        "it is looked up once more; what is for a list that is gone is a dead letter, others go on",
+        "deliver/test_gone_lists.py::test_others_are_added_to_other_lists_meanwhile",
+    ),
+    (
+        "404 of a list that Klaviyo still shows",
         "the lane stops and loses nothing",
         "deliver/test_lists.py::test_a_list_deleted_at_klaviyo_stops_the_lane_which_loses_nothing",
     ),

@@ -128,7 +128,10 @@ class Feedback:
 
     async def _until_answered(self, account: str, part: Sequence[Call], slot: Slot) -> Reply | None:
         """Accepted or rejected, however long it takes; None when the slot is revoked before that."""
-        side = self._accounts[account].segment
+        known = self._accounts.get(account)
+        side = known.segment if known is not None else None
+        if side is None:
+            log.error("segment_unknown", account=account, calls=len(part))
         longest_s = FIRST_PAUSE_S
         while not slot.revoked.is_set():
             if side is not None and self._control.paused(account, LANE) is None:

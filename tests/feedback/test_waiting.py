@@ -42,3 +42,19 @@ async def test_an_outage_of_many_hours_is_waited_for() -> None:
 
     assert reply is not None
     assert reply.verdict == "accepted"
+
+
+class OneLook(asyncio.Event):
+    """Revoked after the first wait."""
+
+    async def wait(self) -> Any:
+        self.set()
+
+
+async def test_calls_of_an_account_that_is_configured_no_more_wait_and_end_no_process() -> None:
+    feedback = object.__new__(Feedback)
+    feedback._accounts = {}
+    slot: Any = SimpleNamespace(revoked=OneLook())
+    call = Call({"payload": b"{}"}, b"")  # type: ignore[typeddict-item]
+
+    assert await feedback._until_answered("gone", [call], slot) is None

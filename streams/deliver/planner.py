@@ -108,9 +108,8 @@ class Planner:
         groups += [group for group in failed if group.job is None]
         self.ready = deque([*kept, *(group for group in failed if group.job is not None)])
         for group in reversed(groups):
-            rows = chain(group)
-            self.lane.put_back(rows)
-            self.lane.free({row.who for row in rows})
+            self.lane.put_back(chain(group))
+            self.lane.free(group.profiles())
         return groups
 
     @property
@@ -209,6 +208,7 @@ class Planner:
         found = family.sort(rows, read, self.desk.now_ms())
         self.lane.put_back(found.later)
         self._hold(found.held, now + found.held_s)
+        self.lane.free({row.into["id"] for row in found.held if row.into is not None})
         return [Group(self.new_id(), part, bulk=len(part) > 1) for part in found.parts]
 
     def _hold(self, rows: list[Row], until: float) -> None:
@@ -240,18 +240,23 @@ class Planner:
     def _redirected(self, rows: list[Row], now: float, read: Read) -> bool:
         """Address one profile's rows to whom it was merged into; False while that one is busy here.
 
-        What left in a former life goes under the name that it had then.
+        What left in a former life goes under the name that it had then, and what waits again after a call
+        that told nothing under that which it has.
         """
-        if any(row.into is not None or (row.tried and not row.tried_at) for row in rows):
-            return True
-        doubted = min((row.tried_at for row in rows if row.tried), default=None)
-        into = notices.winner(rows[0].who, read, doubted)
+        into = next((row.into for row in rows if row.into is not None), None)
+        anew = [row for row in rows if row.into is None and not row.tried]
+        if into is None:
+            anew = rows
+            if any(row.tried and not row.tried_at for row in rows):
+                return True
+            doubted = min((row.tried_at for row in rows if row.tried), default=None)
+            into = notices.winner(rows[0].who, read, doubted)
         if into is None:
             return True
         if self.lane.busy(into["id"]):
             return False
         self.lane.occupy(into["id"])
-        for row in rows:
+        for row in anew:
             row.into = into
             prepared = self.family.prepare({**row.op, "profile": into}, self.desk.now_ms())
             if isinstance(prepared, Prepared):

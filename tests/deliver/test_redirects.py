@@ -5,8 +5,13 @@ from typing import Any, cast
 import orjson
 
 from streams.deliver import intent, notices
+from streams.deliver.events import Events
 from streams.deliver.intent import Doubts
+from streams.deliver.planner import Planner
 from streams.deliver.row import Row
+from tests.deliver.fake_slot import LogRecord, codec
+from tests.deliver.line import operation
+from tests.deliver.test_flow import TOPIC, intake
 
 
 def profile(name: str) -> Any:
@@ -43,3 +48,49 @@ def test_a_call_in_doubt_is_remembered_with_the_time_at_which_it_left() -> None:
     assert doubts.left_at("t", 4) == 1_000
     assert doubts.left_at("t", 5) == 0
     assert orjson.loads(intent.form([row], 1_000, 10.0))["at"] == 1_000
+
+
+def waiting(*people: str) -> tuple[Planner, Any]:
+    """A lane in which rows wait for these, ``a`` being merged into ``b``; and its state."""
+    found = intake()
+    encode = codec("operation").encode
+    for n, who in enumerate(people):
+        op = operation(n)
+        op["profile"] |= {"id": who}
+        found.take(TOPIC, [LogRecord(n, None, encode(op))])
+    return Planner(found.desk, Events(), found.lane, iter("ghijklmno").__next__), state(("b", "a", 100)).get
+
+
+def called(planner: Planner, read: Any) -> list[list[str]]:
+    """Of each call that leaves now whose rows it has."""
+    return [
+        [row.person for row in call.group.rows] for call in planner.plan(planner.desk.clock(), 0, read).calls
+    ]
+
+
+def test_who_was_merged_has_no_second_call_beside_the_winners_after_a_stop() -> None:
+    planner, read = waiting("a")
+    (call,) = planner.plan(planner.desk.clock(), 0, read).calls
+    assert planner.lane.busy("b")
+    planner.lane.again(call.group, planner.desk.clock() + 30)
+    planner.dissolve()
+    assert not planner.lane.busy("b")
+    op = operation(5)
+    op["profile"] |= {"id": "b"}
+    planner.lane.add(Row(TOPIC, 5, 5, cast("Any", op), b"", ready=call.group.rows[0].ready))
+    people = [who for one in called(planner, read) for who in one]
+    assert people == ["b"]
+
+
+def test_the_winner_goes_on_when_nothing_is_left_of_who_was_merged() -> None:
+    planner, read = waiting("a")
+    (call,) = planner.plan(planner.desk.clock(), 0, read).calls
+    planner.lane.again(call.group, planner.desk.clock() + 30)
+    planner.dissolve()
+    op = operation(6, kind="erase")
+    op["profile"] |= {"id": "a"}
+    op["origin"] |= {"accepted_at": op["time"] + 60_000}
+    erased = notices.tombstones(cast("Any", op))
+    plan = planner.plan(planner.desk.clock(), 0, lambda key: erased.get(key) or read(key))
+    assert [end.reason for end in plan.ended] == ["erased"]
+    assert not planner.lane.busy("b")

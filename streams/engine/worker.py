@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +30,7 @@ from streams.engine.topics import TOPICS
 from streams.engine.waiting import patiently
 
 SESSION_S = 10.0
+STOP_S = 5.0
 End = Callable[[BaseException | None], None]
 """Ends the process: with a reason, or because it was told to."""
 
@@ -186,14 +188,26 @@ async def _live(config: Config, stage: Stage, ended: "asyncio.Future[Any]", end:
             why = await ended
             watch.cancel()
             await ownership.stop()
-            async with asyncio.timeout(5):
-                await app.stop()
-    except TimeoutError:
-        log.warning("slow_stop", stage=stage.name)
+            await _stop(app, stage.name, ownership)
     finally:
         await stage.close()
         lock.close()
     return why
+
+
+async def _stop(app: faust.App, name: str, ownership: Ownership) -> None:
+    """Leave the group, for five seconds at most: with a broker that is away there is no leaving it.
+
+    The thread that fetches then ends with the process, its tasks as they are: what asyncio would say of each
+    of them at the interpreter's end tells nobody anything.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S) as limit:
+            await app.stop()
+    if limit.expired():  # Faust takes the cancellation for itself: no TimeoutError comes of it
+        log.warning("slow_stop", stage=name)
+        thread = ownership.consumer._thread  # noqa: SLF001 # nothing else of Faust's knows it
+        thread.thread_loop.set_exception_handler(lambda _loop, _context: None)
 
 
 def _quieten_gc() -> None:

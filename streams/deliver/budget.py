@@ -114,7 +114,7 @@ class Budget:
         self._left_at, self._left_until = now, now + window.reset_s
 
     def throttled(self, now: float, retry_after: float) -> None:
-        """A 429: nothing more before the given time."""
+        """A 429, or a 503 that says so: nothing more for so many seconds."""
         self.blocked_until = max(self.blocked_until, now + retry_after)
 
     def withheld(self, now: float) -> bool:

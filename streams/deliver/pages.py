@@ -134,7 +134,7 @@ class Pages:
         """What a page shows; None for a failure that passes."""
         desk = self._desk
         verdict = reply.verdict if reply is not None else None
-        if isinstance(verdict, Throttled):
+        if isinstance(verdict, Throttled | Transient):
             right.budget.throttled(desk.clock(), verdict.retry_after)
         if verdict is None or isinstance(verdict, Throttled | Transient):
             return None

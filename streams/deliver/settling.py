@@ -159,7 +159,7 @@ class Settling:
         verdict = call.reply.verdict if call.reply else None
         if isinstance(verdict, Accepted | Transient):
             self.standing = self.standing.after(isinstance(verdict, Accepted))
-        if isinstance(verdict, Throttled):
+        if isinstance(verdict, Throttled | Transient):
             call.budget.throttled(self.desk.clock(), verdict.retry_after)
         if isinstance(verdict, Accepted):
             self._refusals = 0

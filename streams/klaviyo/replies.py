@@ -20,6 +20,8 @@ _CURSOR: Final = re.compile(r"[?&]page(?:\[|%5B)cursor(?:\]|%5D)=([^&#]+)", re.I
 _ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _LONGEST_S: Final = 86_400.0
 """No window of Klaviyo's is longer than a day."""
+_REST_S: Final = 300.0
+"""An outage may be over before the time that it gives."""
 _RESTS: Final = frozenset({408, 423, 425, 429})
 _NOT_ABOUT_A_ROW: Final = frozenset({401, 402, 404, 405, 406, 410, 415, 451})
 
@@ -74,6 +76,8 @@ class Transient:
     """No verdict about any row: again, with jitter. Whether it was taken is not known."""
 
     detail: str
+    retry_after: float = 0.0
+    """Seconds in which the endpoint is not to be asked; 0 = it did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +144,18 @@ def _verdict(
 ) -> Verdict:
     said = f"HTTP {status}: {_details(document) or text[:200]}".rstrip(": ")
     if 200 <= status < 300:
-        if text.lstrip().startswith("<"):
-            return Transient(f"{said}: a page, not Klaviyo's answer")
-        if document and _errors(document) and "data" not in document and not _ignored(headers):
-            return _refusal(document, said, request)
-        if request.asks and (document is None or "data" not in document):
-            return Transient(f"{said}: an answer without data")
-        data = document["data"] if request.asks and document else None
-        included = document.get("included") if request.asks and document else None
-        return Accepted(_ignored(headers), _klaviyo_id(document), data, included, _next(document))
+        return _success(headers, document, said, text, request)
     if status in _RESTS or status >= 500:
-        return Throttled(_wait(headers)) if status == 429 else Transient(said)
+        return Throttled(_wait(headers)) if status == 429 else Transient(said, _rest(status, headers))
     if status == 403:
-        return Stopped(said) if document and "errors" in document else Transient(said)
+        if document and "errors" in document:
+            return Stopped(said)
+        return Transient(said, _rest(status, headers))
     if status == 404 and request.names and document and "errors" in document:
         return RejectedWhole(said)
+    if status == 404 and request.bulk and document:
+        named = _refusal(document, said, request)
+        return named if isinstance(named, Rejected) else Stopped(said)
     if status in _NOT_ABOUT_A_ROW:
         return Stopped(said)
     if status == 409:
@@ -164,6 +165,21 @@ def _verdict(
     if document is None:
         return RejectedWhole(said)
     return _refusal(document, said, request)
+
+
+def _success(
+    headers: Mapping[str, str], document: dict[str, Any] | None, said: str, text: str, request: Request
+) -> Verdict:
+    """A 2xx, if it is Klaviyo's and says nothing else."""
+    if text.lstrip().startswith("<"):
+        return Transient(f"{said}: a page, not Klaviyo's answer")
+    if document and _errors(document) and "data" not in document and not _ignored(headers):
+        return _refusal(document, said, request)
+    if request.asks and (document is None or "data" not in document):
+        return Transient(f"{said}: an answer without data")
+    data = document["data"] if request.asks and document else None
+    included = document.get("included") if request.asks and document else None
+    return Accepted(_ignored(headers), _klaviyo_id(document), data, included, _next(document))
 
 
 def _refusal(document: dict[str, Any], said: str, request: Request) -> Verdict:
@@ -269,6 +285,11 @@ def _wait(headers: Mapping[str, str]) -> float:
         except (ValueError, TypeError, OverflowError):
             wait = None
     return min(max(1.0, wait or 0.0), _LONGEST_S)
+
+
+def _rest(status: int, headers: Mapping[str, str]) -> float:
+    """What a 503, or a page in Klaviyo's place, asks for; of another status one row may be the cause."""
+    return min(_wait(headers), _REST_S) if status in (403, 503) and "retry-after" in headers else 0.0
 
 
 def _seconds(text: str | None) -> float | None:

@@ -96,6 +96,11 @@ BESIDE = [
         "klaviyo/test_drift.py::test_a_new_field_is_told_by_its_path_and_handed_on",
     ),
     (
+        "503, or 403 in HTML, with `Retry-After`",
+        "this budget waits so long, at most five minutes",
+        "klaviyo/test_replies.py::test_an_outage_may_say_how_long_to_rest",
+    ),
+    (
         "a question answered 2xx without its data",
         "is asked again",
         "deliver/test_documented_answers.py::test_a_question_whose_answer_is_cut_off_is_asked_again",

@@ -61,10 +61,11 @@ async def test_what_is_not_about_a_row_stops_the_lane_which_probes_and_loses_not
         assert not line.world.dead_letters
 
 
-async def test_retry_after_is_obeyed() -> None:
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_obeyed(status: int) -> None:
     async with simulator() as sim:
         line = Line(sim.url)
-        await sim.fault(ANY, {"status": 429, "headers": {"Retry-After": "2"}}, times=1)
+        await sim.fault(ANY, {"status": status, "headers": {"Retry-After": "2"}}, times=1)
         line.put(operation(1))
         await line.drain()
         at = [request["at"] for request in await sim.requests()]

@@ -112,6 +112,18 @@ def test_a_throttled_call_waits_at_least_a_second(given_header: str | None, seco
     assert read(429, headers, b"", SINGLE).verdict == Throttled(seconds)
 
 
+@pytest.mark.parametrize(
+    ("status", "given_header", "seconds"),
+    [(503, "20", 20.0), (503, None, 0.0), (503, "3600", 300.0), (403, "7", 7.0), (500, "20", 0.0)],
+)
+def test_an_outage_may_say_how_long_to_rest(status: int, given_header: str | None, seconds: float) -> None:
+    """One row may be the cause of a 500: that must not hold up the others."""
+    headers = {} if given_header is None else {"retry-after": given_header}
+    verdict = read(status, headers, b"<html>", SINGLE).verdict
+    assert isinstance(verdict, Transient)
+    assert verdict.retry_after == seconds
+
+
 def test_fields_that_were_ignored_are_told() -> None:
     headers = {"x-klaviyo-partial-failure": "phone_number, email"}
     assert read(202, headers, b"", SINGLE).verdict == Accepted(("phone_number", "email"))
@@ -132,6 +144,16 @@ def test_a_window_that_ends_at_no_time_at_all_is_no_window() -> None:
     """An epoch in the place of seconds would hold the budget for ever."""
     headers = {"ratelimit-limit": "150", "ratelimit-remaining": "0", "ratelimit-reset": "1790000000"}
     assert read(202, headers, b"", SINGLE).window is None
+
+
+def test_a_404_that_points_at_a_row_is_about_that_row() -> None:
+    """A profile that was merged at Klaviyo: the others on the list's call must not wait for it."""
+    members = Request("POST", "/api/lists/L/relationships/profiles", b"", "x", ((0,), (1,)), bulk=True)
+    verdict = read(404, {}, errors("/data/1/id", status=404), members).verdict
+    assert isinstance(verdict, Rejected)
+    assert verdict.blames[0].rows == (1,)
+    for asked in (members, SINGLE):
+        assert isinstance(read(404, {}, errors("/data/id", status=404), asked).verdict, Stopped)
 
 
 def test_a_pointer_in_the_answer_to_a_question_about_many_blames_none_of_them() -> None:

@@ -84,7 +84,7 @@ class BatchThread(AIOKafkaConsumerThread):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._spots: WeakKeyDictionary[Any, Spot] = WeakKeyDictionary()
-        """By what the library knows of a partition, which is new with each deal of the group."""
+        """By what the library knows of a partition, which is new with each deal of the group; once sought."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -129,14 +129,16 @@ class BatchThread(AIOKafkaConsumerThread):
         except NoOffsetForPartitionError:
             return {}  # dealt a moment ago, and not sought yet
         except OffsetOutOfRangeError as error:
+            if not any(self._state(tp) in self._spots for tp in error.args[0]):
+                return {}  # where the group committed, which tells nothing: the slot has yet to seek
             raise StateMismatch(f"records were deleted before they were read: {error}") from error
         found: dict[TP, Any] = {}
         for tp, state in self._standing():
-            position, batch = state.position, records.get(tp)
-            spot = self._spots.get(state) or Spot(position, position)
-            if batch:
-                found[tp] = Fetched(spot.behind, batch)  # read without a gap: markers at most lie between
-            self._spots[state] = Spot(batch[-1].offset + 1 if batch else spot.behind, position)
+            position, batch, spot = state.position, records.get(tp), self._spots.get(state)
+            if batch:  # read without a gap: markers at most lie between
+                found[tp] = Fetched(position if spot is None else spot.behind, batch)
+            if spot is not None:
+                self._spots[state] = Spot(batch[-1].offset + 1 if batch else spot.behind, position)
         return found
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from streams.engine import ownership
 from streams.engine.consumer import Assignor, BatchTransport
+from streams.engine.errors import StateMismatch
 from streams.engine.inbox import Fetched, Inbox
 from streams.engine.ownership import Ownership
 from streams.engine.slot import Place
@@ -36,6 +38,8 @@ class Broker:
         self.logs: dict[TP, list[int]] = {A: [], B: []}
         self.ends: dict[TP, int] = {}
         """Last stable offsets, where transactions' markers lie behind the last record."""
+        self.starts: dict[TP, int] = {}
+        """What lies below was deleted."""
         self.written = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._metadata_max_age_ms = 300_000
@@ -64,6 +68,8 @@ class Broker:
         return SimpleNamespace(API_VERSION=4, topics=topics)
 
     def _part(self, tp: TP, offset: int) -> tuple[Any, ...]:
+        if offset < self.starts.get(tp, 0):
+            return tp.partition, OffsetOutOfRangeError.errno, -1, -1, [], b""
         batches = b""
         for at in [at for at in self.logs[tp] if at >= offset]:
             builder = DefaultRecordBatchBuilder(2, 0, 1, -1, -1, 0, 1 << 20)
@@ -201,6 +207,26 @@ async def test_what_the_library_moved_past_by_itself_is_not_said_to_be_empty(lif
     assert (await life.fetcher.fetched_records(set(), 5, 1000))[A][-1].offset == 29  # and nobody is told
     life.broker.write(A, 30, 40)
     assert offsets((await life.fetch())[A])[0] == 30
+
+
+async def test_what_the_group_committed_may_lie_below_what_is_kept(life: Life) -> None:
+    """A killed worker had done more than it committed; what it had done was deleted since."""
+    life.broker.write(A, 0, 20)
+    life.broker.starts[A] = 10
+    life.assign(A)
+    life.subscription.subscription.assignment.state_value(A).seek(5)
+    for _ in range(3):
+        assert await life.fetch(0.05) == {}
+    await life.thread.seek_wait({A: 10})
+    assert offsets((await life.fetch())[A]) == (10, list(range(10, 20)))
+
+
+async def test_records_deleted_before_they_were_read_are_told(life: Life) -> None:
+    life.broker.write(A, 0, 20)
+    life.broker.starts[A] = 10
+    await life.deal({A: 5})
+    with pytest.raises(StateMismatch, match="deleted before they were read"):
+        await life.fetch()
 
 
 async def test_a_seek_while_records_are_on_their_way_leaves_them_behind(life: Life) -> None:

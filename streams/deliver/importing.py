@@ -105,8 +105,9 @@ def learned(family: str, group: Group, reply: Reply, now_ms: int) -> Learned:
     at: Import = group.step
     if at.ended:
         at.failed += imports.failures(data)
-        at.cursor = verdict.next if isinstance(verdict, Accepted) else None
-        return Learned(stay=True) if at.cursor else _done(family, group)
+        further = verdict.next if isinstance(verdict, Accepted) and verdict.next != at.cursor else None
+        at.cursor = further
+        return Learned(stay=True) if further else _done(family, group)
     status, at.count = imports.status(data)
     if status in imports.NEVER:
         return singly(family, group)

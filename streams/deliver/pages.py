@@ -87,9 +87,9 @@ class Pages:
                 continue
             for name, metric_id in api.metric_names(answer.data):
                 found.setdefault(name, []).append(metric_id)
-            cursor = answer.next
-            if cursor is None:
+            if answer.next in (None, cursor):
                 break
+            cursor = answer.next
         self._metrics, self._metrics_at = found, now
 
     async def ask(self, requests: Sequence[Request]) -> list[Accepted | None]:

@@ -98,9 +98,9 @@ class Poll:
         while True:
             answer = await _answer(self._names, api.find_metrics, cursor)
             found += api.wanted(answer.data, self._settings.forward)
-            cursor = answer.next
-            if cursor is None:
+            if answer.next in (None, cursor):
                 return found
+            cursor = answer.next
 
     async def _read(self, metric: Metric) -> None:
         """One metric's events since its cursor, page by page."""
@@ -116,9 +116,9 @@ class Poll:
             answer = await _answer(self._events, page, cursor)
             found = api.items(answer.data, answer.included, metric.topic, since_s)
             at_s = await self._write(metric, found, at_s)
-            cursor = answer.next
-            if cursor is None:
+            if answer.next in (None, cursor):
                 return
+            cursor = answer.next
 
     async def _write(self, metric: Metric, found: list[Item], at_s: int) -> int:
         """One transaction: what is new on a page, and how far it reached; the cursor."""

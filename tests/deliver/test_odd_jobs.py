@@ -70,6 +70,18 @@ async def test_a_job_without_an_id_ends_no_process_and_goes_singly(data: Any) ->
         assert not [key for key in line.world.store if key.startswith(b"j/")]
 
 
+async def test_pages_of_errors_that_lead_to_themselves_come_to_an_end() -> None:
+    async with simulator(budgets=FREE) as sim:
+        rows = [{"email": "u249@shop.io", "code": "invalid", "detail": "No", "late": True}]
+        await sim.fault({"path": JOBS, "method": "POST"}, {"error_rows": rows})
+        page = {"data": [], "links": {"next": "https://a.klaviyo.com/api/x?page[cursor]=same"}}
+        await sim.fault({"path": f"{JOBS}/*/import-errors"}, {"status": 200, "body": page})
+        line = odd(sim)
+        backlog(line)
+        await line.drain()
+        assert all_delivered(line)
+
+
 async def test_of_a_profile_that_fails_only_the_bad_update_is_a_dead_letter() -> None:
     async with simulator(budgets=FREE) as sim:
         rows = [{"email": "u7@shop.io", "code": "invalid", "detail": "No", "late": True}]

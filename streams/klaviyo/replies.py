@@ -148,9 +148,8 @@ def _verdict(
     if status in _RESTS or status >= 500:
         return Throttled(_wait(headers)) if status == 429 else Transient(said, _rest(status, headers))
     if status == 403:
-        if document and "errors" in document:
-            return Stopped(said)
-        return Transient(said, _rest(status, headers))
+        rest = _rest(status, headers)
+        return Stopped(said) if document and "errors" in document else Transient(said, rest)
     if status == 404 and request.names and document and "errors" in document:
         return RejectedWhole(said)
     if status == 404 and request.bulk and document:

@@ -52,10 +52,10 @@ def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
     made = f"t{secrets.token_hex(4)}-"
     yield made
     if "stack" in request.fixturenames:
-        _delete_topics(request.getfixturevalue("stack").kafka, made)
+        delete_topics(request.getfixturevalue("stack").kafka, made)
 
 
-def _delete_topics(address: str, prefix: str) -> None:
+def delete_topics(address: str, prefix: str) -> None:
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
     try:
         ours = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]

@@ -1,12 +1,15 @@
 """Lines for tests that need a whole one."""
 
+import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from streams.local import stack as local
 from streams.local.stack import Stack
+from tests.conftest import delete_topics
 from tests.whole.running import PIPELINE, Whole
 
 Start = Callable[..., Whole]
@@ -28,6 +31,20 @@ def start(stack: Stack, prefix: str, tmp_path: Path) -> Iterator[Start]:
     yield begin
     ends = [line.stop() for line in lines if line.process.poll() is None]
     assert [code for code, _ in ends] == [0] * len(ends)
+
+
+@contextmanager
+def shared(stack: Stack, folder: Path, text: str = PIPELINE) -> Iterator[Whole]:
+    """One line for several tests: each counts from what was there before it."""
+    prefix = f"t{secrets.token_hex(4)}-"
+    line = Whole(stack, prefix, folder, text)
+    try:
+        line.start()
+        yield line
+    finally:
+        code, _ = line.stop()
+        delete_topics(stack.kafka, prefix)
+    assert code == 0
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,15 @@ from urllib.request import Request, urlopen
 import orjson
 
 from streams.config import Config, load
+from streams.engine import lanes
 from streams.engine.reading import Range, Reader
 from streams.engine.registry import Registry
+from streams.ledger.audit import Auditor, audit
 from streams.local.stack import Stack
-from streams.local.traffic import Counts, Webhook, generate, send
+from streams.local.traffic import Counts, Webhook, send
 from streams.local.traffic.message import Message
 from tests.line import SHOP, eventually
+from tests.whole.messages import Sending
 
 PIPELINE = SHOP + "deliver: {probe_s: 2}\n"
 STAGES = ("dedupe", "identify", "route", "deliver", "feedback")
@@ -32,7 +35,6 @@ STATES = (
     "delivered", "unchanged", "duplicate", "filtered", "held", "expired", "refused", "dead_lettered",
     "in_flight", "unaccounted",
 )  # fmt: skip
-HOUR_MS = 3_600_000
 
 
 class Said(NamedTuple):
@@ -112,29 +114,40 @@ class Whole:
         return Said(ran.returncode, ran.stdout, ran.stderr)
 
     def audit(self, wait_s: float = 60) -> dict[str, Any]:
-        """A clean audit; fails if it is not, or if its sums do not add up."""
+        """A clean audit by the command; fails if it is not, or if its sums do not add up."""
         said = self.run("audit", "--json", "--wait", str(wait_s))
         assert said.code in (0, 1), said
-        report: dict[str, Any] = json.loads(said.out)
-        shown = {name: value for name, value in report.items() if name not in ("dead_letters", "budget")}
-        assert said.code == 0, shown
-        assert report["unaccounted"] == report["engagement"]["unaccounted"] == 0, shown
-        assert sum(report[state] for state in STATES) == report["accepted"], shown
-        back = report["engagement"]
-        assert sum(count for name, count in back.items() if name != "in") == back["in"], shown
+        report = _clean(json.loads(said.out))
+        assert said.code == 0, report
         return report
 
     def drained(self, wait_s: float = 60) -> dict[str, Any]:
-        """A clean audit with nothing in flight."""
-        report = self.audit(wait_s)
-        assert report["in_flight"] == report["engagement"]["in_flight"] == 0, report
-        return report
+        """The same with nothing in flight."""
+        return _idle(self.audit(wait_s))
+
+    def look(self) -> dict[str, Any]:
+        """A clean audit as of now without a process: each look reads on where the last one ended."""
+        return _clean(self._auditor.look().document())
+
+    def idle(self, wait_s: float = 60) -> dict[str, Any]:
+        """A clean audit with nothing in flight, likewise."""
+        return _idle(_clean(audit(self.config, wait_s).document()))
+
+    @cached_property
+    def _auditor(self) -> Auditor:
+        return Auditor(self.config)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """As listed."""
         said = self.run("dead-letters", "list", "--json")
         assert said.code == 0, said
         return [json.loads(line) for line in said.out.splitlines()]
+
+    def lag(self, name: str) -> int:
+        """Records that wait before ACCOUNT/LANE."""
+        account, lane = name.split("/")
+        rows = lanes.listing(self.config)
+        return next(int(row["lag"]) for row in rows if (row["account"], row["lane"]) == (account, lane))
 
     def lanes(self) -> dict[str, dict[str, Any]]:
         """`lanes list --json` by ACCOUNT/LANE."""
@@ -224,7 +237,7 @@ class Whole:
         return counts
 
     @contextmanager
-    def sending(self, messages: Iterable[Message], **how: Any) -> "Iterator[Sending]":
+    def sending(self, messages: Iterable[Message], **how: Any) -> Iterator[Sending]:
         """The same meanwhile; at the end all are answered."""
         seen = Sending(Counts())
         with ThreadPoolExecutor(1) as pool:
@@ -241,20 +254,19 @@ class Whole:
         return len(emails) * times
 
 
-class Sending:
-    """Traffic under way."""
+def _clean(report: dict[str, Any]) -> dict[str, Any]:
+    """The report; fails if anything is missing, or if its sums do not add up."""
+    shown = {name: value for name, value in report.items() if name not in ("dead_letters", "budget")}
+    back = report["engagement"]
+    assert report["unaccounted"] == back["unaccounted"] == 0, shown
+    assert sum(report[state] for state in STATES) == report["accepted"], shown
+    assert sum(count for name, count in back.items() if name != "in") == back["in"], shown
+    return report
 
-    def __init__(self, counts: Counts) -> None:
-        self.counts = counts
-        self.result: Future[Counts]
 
-    def note(self, counts: Counts) -> None:
-        """Keep the latest counts."""
-        self.counts = counts
-
-    def wait_for(self, accepted: int) -> None:
-        """Wait until so many messages were accepted."""
-        eventually(lambda: self.counts.accepted >= accepted or self.result.done())
+def _idle(report: dict[str, Any]) -> dict[str, Any]:
+    assert report["in_flight"] == report["engagement"]["in_flight"] == 0, report
+    return report
 
 
 async def _send(line: Whole, messages: Iterable[Message], **how: Any) -> Counts:
@@ -265,16 +277,3 @@ async def _send(line: Whole, messages: Iterable[Message], **how: Any) -> Counts:
         webhook=Webhook("web", "web-secret"),
         **how,
     )
-
-
-def traffic(events: int, *, seed: int = 1, people: int = 3_000) -> list[Message]:
-    """A shop's last hour, but for what is no JSON: that is refused, not accepted."""
-    start_ms = int(time.time() * 1000) - HOUR_MS
-    return [message for message in generate(seed, people, events, start_ms) if message.is_json]
-
-
-def message(kind: str, number: int, **fields: Any) -> Message:
-    """One message, e.g. ``message("track", 1, userId="u1", event="Order Completed", properties={})``."""
-    at = int(time.time() * 1000)
-    body = {"type": kind, "messageId": f"{kind}-{number}", **fields}
-    return Message(orjson.dumps(body), kind, body["messageId"], number, at)

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from streams.local.traffic.message import Message
+from tests.line import eventually
 from tests.whole.conftest import Start
-from tests.whole.running import PIPELINE, Message, Whole, eventually, message
+from tests.whole.messages import message
+from tests.whole.running import PIPELINE, Whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
@@ -35,13 +38,13 @@ def test_a_farewell_at_klaviyo_outlives_stale_and_replayed_subscriptions(start: 
         [message("identify", n, userId=f"u{n}", traits={"email": f"u{n}@shop.io"}) for n in range(PEOPLE)]
     )
     line.send(first)
-    line.drained()
+    line.idle()
     assert set(mailed(line).values()) == {"SUBSCRIBED"}
 
     told = {"account": "acme", "email": "u1@shop.io", "metric": "Unsubscribed from Email Marketing", "n": 1}
     line.ask("klaviyo", "/sim/engage", told)
-    eventually(lambda: line.audit(0)["engagement"]["in"] == 1)
-    line.drained()
+    eventually(lambda: line.look()["engagement"]["in"] == 1)
+    line.idle()
     calls = len(line.requests())
     line.send([*first, *(joined(n, 100 + n, began - 60) for n in range(PEOPLE))])
     report = line.drained()

@@ -2,8 +2,10 @@
 
 import pytest
 
+from tests.line import eventually
 from tests.whole.conftest import Start
-from tests.whole.running import Whole, eventually, message
+from tests.whole.messages import message
+from tests.whole.running import Whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
@@ -37,7 +39,7 @@ def test_polled_engagement_reaches_segment_once_through_kills_and_beside_webhook
         message("identify", n, userId=f"u{n}", traits={"email": f"u{n}@shop.io"}) for n in range(PEOPLE)
     ]
     line.send(people)
-    line.drained()
+    line.idle()
 
     sent = 0
     for times in (2, 3, 1):

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.line import eventually
-from tests.whole.running import Whole, message
+from tests.whole.messages import message
+from tests.whole.running import Whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
@@ -17,7 +18,7 @@ def test_redriven_letters_are_delivered_once_both_ways(line: Whole) -> None:
         message("identify", n, userId=f"person{n}", traits={"email": f"person{n}@shop.io"})
         for n in range(PEOPLE)
     )
-    line.drained()
+    line.idle()
     refused = {"email": "person7@shop.io", "code": "invalid", "detail": "not this one", "pointer": True}
     at_klaviyo = line.fault({"error_rows": [refused]}, path="/api/event*")
     asked = {"match": {"path": "/v1/batch"}, "do": {"status": 400}, "rate": 1.0, "seed": 1}

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from streams.local.traffic.message import Message
 from tests.line import eventually
 from tests.whole.conftest import Start
-from tests.whole.running import PIPELINE, Message, Whole, message
+from tests.whole.messages import message
+from tests.whole.running import PIPELINE, Whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
@@ -116,21 +118,21 @@ def test_a_replay_changes_nothing_that_is_newer(start: Start) -> None:
 
     line.send([said("identify", traits={"email": "ada@shop.io", "plan": "free"})])
     line.send([said("track", event="Consent Given"), said("track", event="Joined")])
-    line.drained()
+    line.idle()
     assert (consent(), members(), person()) == ("SUBSCRIBED", {"ada@shop.io"}, {"plan": "free"})
     line.send([said("identify", traits={"plan": "pro"})])
     line.send([said("track", event="Consent Withdrawn"), said("track", event="Left")])
-    line.drained()
+    line.idle()
     newest = ("UNSUBSCRIBED", set(), {"plan": "pro"})
     assert (consent(), members(), person()) == newest
 
     # one by one, so that no newer word of the replay itself mends an older one
     for name in ("Consent Given", "Joined"):
         assert replay(line, "--all", "--outcome", "any", "--name", name, "--yes")["sent"] == 1
-        line.drained()
+        line.idle()
         assert (consent(), members(), person()) == newest
     assert replay(line, "--event", "identify-60", "--outcome", "any", "--yes")["sent"] == 1
-    line.drained()
+    line.idle()
     assert (consent(), members(), person()) == newest
     assert replay(line, "--all", "--outcome", "any", "--yes")["sent"] == 6
     assert line.drained()["accepted"] == 6

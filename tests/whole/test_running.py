@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.line import eventually
 from tests.whole.conftest import Start
-from tests.whole.running import Whole, eventually, message, traffic
+from tests.whole.messages import message, traffic
+from tests.whole.running import Whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
 
-def test_two_lines_with_different_prefixes_on_one_broker_do_not_see_each_other(start: Start) -> None:
+def test_two_lines_with_different_prefixes_on_one_broker_do_not_see_each_other_and_end_well(
+    start: Start,
+) -> None:
+    """Ctrl-C or SIGTERM in the middle of traffic: exit code 0 within ten seconds, no process left."""
     first, second = start(), start()
     counts = [first.send(traffic(600, seed=1)), second.send(traffic(400, seed=2))]
 
@@ -25,6 +30,21 @@ def test_two_lines_with_different_prefixes_on_one_broker_do_not_see_each_other(s
     assert not ids[0] & ids[1]
     first.every_operation_arrived()
     second.every_operation_arrived()
+    for line, number in ((first, signal.SIGINT), (second, signal.SIGTERM)):
+        line.send(traffic(1_000, seed=3))
+        _ends_well(line, number)
+
+
+def _ends_well(line: Whole, number: signal.Signals) -> None:
+    pids = [pid for part in line.ready["pids"].values() for pid in part]
+    assert len(pids) == 8
+
+    code, seconds = line.stop(number)
+
+    assert code == 0
+    assert seconds < 10
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert "child_killed" not in line.log.read_text()
 
 
 def _sent(line: Whole) -> int:
@@ -58,19 +78,3 @@ def test_a_paused_lane_sends_nothing_within_two_seconds_keeps_all_and_goes_on_wh
     assert line.lanes()["acme/events"]["lag"] == 0
     line.every_operation_arrived()
     line.order_was_kept()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_dev_ends_with_0_within_ten_seconds_and_leaves_no_process(
-    line: Whole, number: signal.Signals
-) -> None:
-    line.send(traffic(1_000))
-    pids = [pid for part in line.ready["pids"].values() for pid in part]
-    assert len(pids) == 8
-
-    code, seconds = line.stop(number)
-
-    assert code == 0
-    assert seconds < 10
-    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
-    assert "child_killed" not in line.log.read_text()

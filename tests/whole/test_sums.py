@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.whole.running import Whole, eventually, traffic
+from tests.line import eventually
+from tests.whole.messages import traffic
+from tests.whole.running import Whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
 
@@ -12,7 +14,7 @@ def test_everything_answered_with_200_is_counted_and_the_sums_add_up(line: Whole
     counts = line.send(traffic(3_000))
     eventually(lambda: len(line.profiles()) >= 20)
     engaged = line.engage(20, times=2)
-    eventually(lambda: line.audit(0)["engagement"]["in"] == engaged)
+    eventually(lambda: line.look()["engagement"]["in"] == engaged)
 
     report = line.drained()
 

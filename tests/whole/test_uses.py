@@ -1,7 +1,6 @@
 """Each use of the page, on one line that runs them all: messages in, what must be there at the end."""
 
 import json
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from streams.local.stack import Stack
-from tests.conftest import _delete_topics
+from tests.line import eventually
 from tests.uses import together
-from tests.whole.running import Whole, eventually
+from tests.whole.conftest import shared
+from tests.whole.running import Whole
 from tests.whole.uses import Use, email, identify, track
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
@@ -24,15 +24,8 @@ SECONDS = 15.0
 @pytest.fixture(scope="module")
 def all_uses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     """One line for all of them."""
-    prefix = f"t{secrets.token_hex(4)}-"
-    line = Whole(stack, prefix, tmp_path_factory.mktemp("uses"), together())
-    try:
-        line.start()
+    with shared(stack, tmp_path_factory.mktemp("uses"), together()) as line:
         yield line
-    finally:
-        code, _ = line.stop()
-        _delete_topics(stack.kafka, prefix)
-    assert code == 0
 
 
 @pytest.fixture

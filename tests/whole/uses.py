@@ -88,7 +88,7 @@ class Use:
 
     def settled(self) -> None:
         """Wait until nothing is under way; nothing was lost, no use makes dead letters."""
-        assert self.line.drained()["dead_lettered"] == 0
+        assert self.line.idle()["dead_lettered"] == 0
 
 
 def email(user: str) -> str:

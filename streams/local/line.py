@@ -23,6 +23,7 @@ from streams.engine.supervisor import Supervisor
 from streams.engine.telemetry import log
 from streams.local import stack
 from streams.local.addresses import Addresses, environment, simulated
+from streams.local.watch import watch
 
 PARENT: Final = "STREAMS_PARENT_PIPE"
 START_S: Final = 60.0
@@ -40,6 +41,7 @@ class Line:
     owns_stack: bool
     supervisor: Supervisor = field(init=False)
     ready_file: Path | None = None
+    watching: "asyncio.Task[None] | None" = None
 
     def ready(self) -> dict[str, Any]:
         """What READY says."""
@@ -165,7 +167,11 @@ def _simulate(line: Line, part: str, settings: dict[str, Any]) -> list[str]:
 
 async def stop(line: Line) -> None:
     """End what was started; the stack too, if it was not there before."""
+    if line.watching is not None:
+        line.watching.cancel()
     await line.supervisor.stop()
+    if line.watching is not None:
+        await asyncio.gather(line.watching, return_exceptions=True)
     if line.owns_stack:
         await asyncio.to_thread(stack.down, line.stack.folder)
 
@@ -206,6 +212,8 @@ async def _dev(line: Line, ready_file: Path | None) -> int:
             await starting
             line.ready_file = ready_file  # not before: who finds the file relies on the answer
             announce(line)
+            if line.stack.pids:  # else somebody named it, and it may run anywhere
+                line.watching = asyncio.create_task(watch(line))
             failed = asyncio.create_task(line.supervisor.failed())
             waits = {failed, asyncio.create_task(told.wait())}
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

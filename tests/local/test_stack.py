@@ -226,19 +226,42 @@ def register(stack: Stack, schema: object) -> int:
     return int(answer["id"])
 
 
+def start_dev(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
+    """`streams dev` with a stack of its own, its log in the folder."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("STREAMS_")}
+    env["STREAMS_LOCAL"] = str(folder)
+    (folder / "packages").symlink_to(data_folder() / "packages")
+    file = folder / "pipeline.yaml"
+    file.write_text(PIPELINE)
+    with (folder / "dev.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "streams", "dev", "--config", str(file), *words], env=env, stderr=log
+        )
+
+
+@pytest.mark.usefixtures("_java")
+def test_dev_tells_of_its_own_broker_that_died_and_starts_it_again(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    dev = start_dev(tmp_path, "--ready-file", str(ready))
+    try:
+        eventually(ready.exists)
+        before = json.loads(ready.read_text())
+        os.kill(before["pids"]["kafka"][0], signal.SIGKILL)
+        eventually(lambda: json.loads(ready.read_text())["pids"]["kafka"] != before["pids"]["kafka"])
+        assert local.status(tmp_path / "stack")[0] is not None
+    finally:
+        dev.send_signal(signal.SIGTERM)
+        assert dev.wait(20) == 0
+    assert "not running: kafka" in (tmp_path / "dev.log").read_text()
+    assert local.status(tmp_path / "stack")[0] is None
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 @pytest.mark.usefixtures("_java")
 def test_dev_that_is_stopped_while_its_stack_starts_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("STREAMS_")}
-    env["STREAMS_LOCAL"] = str(tmp_path)
-    (tmp_path / "packages").symlink_to(data_folder() / "packages")
-    file = tmp_path / "pipeline.yaml"
-    file.write_text(PIPELINE)
-    dev = subprocess.Popen(
-        [sys.executable, "-m", "streams", "dev", "--config", str(file)], env=env, stderr=subprocess.DEVNULL
-    )
+    dev = start_dev(tmp_path)
 
     def kafka_began() -> list[str]:
         state = tmp_path / "stack" / "stack.json"

@@ -32,6 +32,8 @@ class Spent:
 
     open: tuple[tuple[float, float], ...] = ()
     closed: tuple[tuple[int, int], ...] = ()
+    blocked: float = 0.0
+    """Seconds for which Klaviyo wants to be left alone."""
 
 
 @dataclass(slots=True)
@@ -132,7 +134,7 @@ class Budget:
             age = int(now - (until - self.limit.steady_s))
             closed[age] = closed.get(age, 0) + 1
         ages = tuple((max(0.0, now - at), lasts) for at, lasts in self._open.values())
-        return Spent(ages, tuple(closed.items()))
+        return Spent(ages, tuple(closed.items()), max(0.0, self.blocked_until - now))
 
     def restore(self, spent: Spent, elapsed: float, now: float) -> None:
         """Count a dead owner's requests as spent: an open one went out in its slice and took its full time.
@@ -143,6 +145,8 @@ class Budget:
             now: by this process's monotonic clock.
         """
         elapsed = max(0.0, elapsed)
+        if spent.blocked > elapsed:
+            self.throttled(now, spent.blocked - elapsed)
         replies = [now - elapsed - age for age, count in spent.closed for _ in range(count)]
         replies += [now - elapsed - age + SLICE_S + lasts for age, lasts in spent.open]
         for reply in sorted(replies):

@@ -29,7 +29,7 @@ class Spending:
         """Key and value that tell a successor what is spent."""
         spent = self.budget(name).spent(now)
         return PREFIX + name.encode(), orjson.dumps(
-            {"at": now_ms, "open": spent.open, "closed": spent.closed}
+            {"at": now_ms, "open": spent.open, "closed": spent.closed, "blocked": spent.blocked}
         )
 
     def restore(self, entries: Iterable[tuple[bytes, bytes]], now: float, now_ms: int) -> None:
@@ -41,4 +41,4 @@ class Spending:
                 opened = tuple((age, lasts) for age, lasts in spent["open"])
                 closed = tuple((age, number) for age, number in spent["closed"])
                 elapsed = (now_ms - spent["at"]) / 1000
-                self.budget(name).restore(Spent(opened, closed), elapsed, now)
+                self.budget(name).restore(Spent(opened, closed, spent.get("blocked", 0.0)), elapsed, now)

@@ -50,6 +50,23 @@ async def test_a_restarted_owner_provokes_no_429() -> None:
         assert (await sim.get("stats"))["http_429"] == 0
 
 
+async def test_a_restarted_owner_waits_as_long_as_the_former_was_told_to() -> None:
+    async with simulator() as sim:
+        line = Line(sim.url)
+        answer = {"status": 429, "headers": {"Retry-After": "3"}}
+        await sim.fault({"path": "/api/event*"}, answer, times=1)
+        line.put(operation(1))
+        async with line.life():
+            async with asyncio.timeout(10):
+                while not await sim.requests("/api/event"):
+                    await asyncio.sleep(0.01)
+            commits = line.world.commits
+            assert await line.until(lambda: line.world.commits > commits)
+        await line.drain()
+        first, second = await arrivals(sim, "/api/event")
+        assert second - first >= 3.0
+
+
 async def test_what_another_client_takes_is_left_to_it_and_nothing_is_lost() -> None:
     async with simulator(latency_ms=5, **CONFIG) as sim:
         line = Line(sim.url, limits=dict(SHORT))

@@ -9,8 +9,8 @@ import pytest
 
 from tests.deliver.consent_story import tell
 
-FIRST = int(os.environ.get("STREAMS_FIRST_HISTORY", "0"))
-HISTORIES = int(os.environ.get("STREAMS_HISTORIES", "4000"))
+FIRST = int(os.environ.get("STREAMS_TEST_FIRST_HISTORY", "0"))
+HISTORIES = int(os.environ.get("STREAMS_TEST_HISTORIES", "4000"))
 PARTS = 4
 """For as many processes."""
 

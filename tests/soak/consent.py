@@ -20,7 +20,10 @@ def run(place: Place, seconds: float | None, rows: int) -> list[Row]:
     logs = [place.folder / f"consent{n}.log" for n in range(share)]
     running = []
     for number, log in enumerate(logs):
-        env = os.environ | {"STREAMS_HISTORIES": str(each), "STREAMS_FIRST_HISTORY": str(number * each)}
+        env = os.environ | {
+            "STREAMS_TEST_HISTORIES": str(each),
+            "STREAMS_TEST_FIRST_HISTORY": str(number * each),
+        }
         with log.open("wb") as file:
             running.append(subprocess.Popen(command, env=env, stdout=file, stderr=file))
     failed = [log for log, process in zip(logs, running, strict=True) if process.wait()]

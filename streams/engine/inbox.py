@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from time import monotonic
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from streams.engine.topics import BACKFILL
 
@@ -177,10 +177,13 @@ class Inbox:
         """Whether the input may be fetched now."""
         return topic not in self._paused and self._bytes[topic] <= WAITING_BYTES
 
-    @property
-    def waiting(self) -> bool:
-        """Whether a batch waits here that may be handed out."""
-        return bool(self._live or self._backfill) and not self._held
+    async def arrival(self, unless: "asyncio.Task[Any]") -> None:
+        """Wait for a batch that may be handed out, or until a task is over; the task runs in any case."""
+        unless.add_done_callback(lambda _: self._arrived.set())
+        await asyncio.sleep(0)
+        while self._due() is None and not unless.done():
+            self._arrived.clear()
+            await self._arrived.wait()
 
     def at_end(self, topic: str, position: int) -> bool:
         """Whether nothing of an input is left to do: none waits here, none lies behind ``position``."""

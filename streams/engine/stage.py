@@ -59,7 +59,7 @@ async def _learned(step: Step, batch: Batch, slot: Slot, registry: Registry) -> 
 async def run_batches(slot: Slot, registry: Registry, step: Step) -> None:
     """The life of a slot whose step needs nothing from outside: batch in, one transaction out.
 
-    Under a backlog the next batch is worked out while the transaction before it is under way: what that one
+    A batch that arrives while the transaction before it is under way is worked out meanwhile: what that one
     changes is read by key already. If it fails the slot ends, and what was worked out on top of it is gone.
 
     Args:
@@ -81,9 +81,8 @@ async def run_batches(slot: Slot, registry: Registry, step: Step) -> None:
                 outbox = Outbox()
             if outbox is not None:
                 writing = asyncio.create_task(slot.commit(outbox))
-                if slot.inbox.waiting:
-                    await asyncio.sleep(0)  # the transaction begins before the next step
-                else:
+                await slot.inbox.arrival(unless=writing)
+                if writing.done():
                     await writing
                     writing = None
     finally:

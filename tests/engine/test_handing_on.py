@@ -68,7 +68,7 @@ class Line:
             self.coming.popleft()
 
     async def work(self) -> None:
-        if self.inbox.waiting and not self.inbox._paused:
+        if self.inbox._due() is not None:
             async for batch in self.inbox.batches():
                 self.done += [record.offset for record in batch.records]
                 return

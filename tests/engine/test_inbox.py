@@ -1,5 +1,6 @@
 """What waits in a slot: in order, in batches of bounded size, and not of what is paused."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -54,6 +55,28 @@ async def take(inbox: Inbox) -> Batch:
     async for batch in inbox.batches():
         return batch
     raise AssertionError
+
+
+async def test_a_batch_that_arrives_during_a_transaction_is_waited_for_no_longer(inbox: Inbox) -> None:
+    over = asyncio.Event()
+    transaction = asyncio.create_task(over.wait())
+    arrival = asyncio.create_task(inbox.arrival(unless=transaction))
+    inbox.pause("b")
+    inbox.arrive("b", records(0, 1))
+    await asyncio.sleep(0.01)
+    assert not arrival.done()
+
+    inbox.arrive("a", records(0, 1))
+    await arrival
+    assert not transaction.done()
+
+    await take(inbox)
+    arrival = asyncio.create_task(inbox.arrival(unless=transaction))
+    await asyncio.sleep(0.01)
+    assert not arrival.done()
+    over.set()
+    await arrival
+    assert transaction.done()
 
 
 async def test_a_batch_has_a_bound_in_records_and_in_bytes(inbox: Inbox) -> None:

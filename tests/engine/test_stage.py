@@ -28,7 +28,8 @@ class WrittenSlowly:
 
     def __init__(self, folder: Path, batches: list[Batch]) -> None:
         self.store = Store(folder, Memory())
-        self.inbox = SimpleNamespace(waiting=True)
+        self.inbox = self
+        self.waiting = True
         self._batches = batches
         self.told: list[str] = []
         self.ends: list[asyncio.Future[None]] = [asyncio.Future() for _ in batches]
@@ -36,8 +37,13 @@ class WrittenSlowly:
 
     async def batches(self) -> AsyncIterator[Batch]:
         for left, batch in enumerate(reversed(self._batches)):
-            self.inbox.waiting = len(self._batches) - left > 1
+            self.waiting = len(self._batches) - left > 1
             yield batch
+
+    async def arrival(self, unless: "asyncio.Task[None]") -> None:
+        await asyncio.sleep(0)
+        while not (self.waiting or unless.done()):
+            await asyncio.sleep(0)
 
     async def commit(self, outbox: Outbox) -> None:
         number, self._writing = self._writing, self._writing + 1
@@ -102,13 +108,14 @@ async def test_a_tick_waits_for_what_is_being_written(tmp_path: Path) -> None:
 
 async def test_what_was_worked_out_on_a_failed_transaction_is_never_written(tmp_path: Path) -> None:
     slot = WrittenSlowly(tmp_path, [Batch("t", [RECORD])] * 2)
-    slot.ends[0].set_exception(Fenced("another owner"))
 
     task = await running(slot)
+    assert slot.told == ["step reads 0", "begin 0", "step reads 1"]
 
+    slot.ends[0].set_exception(Fenced("another owner"))
     with pytest.raises(Fenced):
         await task
-    assert slot.told == ["step reads 0", "begin 0", "step reads 1"]
+    assert len(slot.told) == 3
     assert slot.store.reflects() is None
     slot.store.close()
 

@@ -5,7 +5,7 @@ tighter than ``and``, ``and`` tighter than ``or``.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
@@ -81,6 +81,7 @@ class Literal:
     """A value of JSON, written in the text."""
 
     value: Any
+    at: "Place" = field(default=(1, 1), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ class Field:
     """A dotted path into the message."""
 
     path: tuple[str, ...]
+    at: "Place" = field(default=(1, 1), compare=False)
+    escaped: bool = field(default=False, compare=False)
+    """Whether it begins with a backslash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class Call:
 
     name: str
     arguments: "tuple[Node, ...]"
+    at: "Place" = field(default=(1, 1), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,8 @@ class Logic:
 
 
 Node = Literal | Field | Call | Logic
+Place = tuple[int, int]
+"""Line and column in the text, from 1."""
 
 
 class _MisuseError(Exception):
@@ -118,6 +125,7 @@ class _MisuseError(Exception):
 
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_WHOLE = re.compile(r"-?\d{1,30}\Z")
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"'}
 
 
@@ -141,7 +149,7 @@ class _Build(Transformer[Token, Node]):
         return Logic("not", (part,))
 
     def comparison(self, left: Node, operator: Token, right: Node) -> Node:
-        return Call(str(operator), (left, right))
+        return Call(str(operator), (left, right), _at(operator))
 
     def call(self, name: Token, *arguments: Node) -> Node:
         wanted = ARGUMENTS.get(name)
@@ -150,23 +158,29 @@ class _Build(Transformer[Token, Node]):
         if wanted != len(arguments):
             example = f"{name}({', '.join(['userId', chr(39) + 'text' + chr(39)][:wanted])})"
             raise _MisuseError(f"{name}() takes {wanted}, not {len(arguments)}", name, example)
-        return Call(str(name), arguments)
+        return Call(str(name), arguments, _at(name))
 
     def array(self, *members: Node) -> Node:
         return Call("[]", members)
 
     def string(self, token: Token) -> Node:
-        return Literal(_ESCAPE.sub(_unescape, token[1:-1]))
+        return Literal(_ESCAPE.sub(_unescape, token[1:-1]), _at(token))
 
     def number(self, token: Token) -> Node:
+        if _WHOLE.match(token):
+            return Literal(int(token), _at(token))
         value = float(token)
-        return Literal(int(value) if value.is_integer() and abs(value) < 2**53 else value)
+        return Literal(int(value) if value.is_integer() and abs(value) < 2**53 else value, _at(token))
 
     def word(self, token: Token) -> Node:
-        return Literal({"true": True, "false": False, "null": None}[token])
+        return Literal({"true": True, "false": False, "null": None}[token], _at(token))
 
     def path(self, token: Token) -> Node:
-        return Field(tuple(_split(token)))
+        return Field(tuple(_split(token)), _at(token), token.startswith("\\"))
+
+
+def _at(token: Token) -> Place:
+    return token.line or 1, token.column or 1
 
 
 def _split(path: str) -> list[str]:
@@ -235,6 +249,19 @@ def _unexpected(text: str, error: UnexpectedInput) -> FqlError:
     return FqlError(f"unexpected {found!r}", text, line, column, write)
 
 
+_HINTS = {
+    "[": "dots, as in properties.products.0.id; in [1, 2] for several values",
+    "$": "a dotted path without $, as in properties.total",
+    ".": "single dots between names; \\ before a sign in a name, as in properties.\\$value",
+    ",": "in [1, 2] for several values; and, or between conditions",
+    "not": "not before the field, as in not event in ['a', 'b']",
+    "is": "=",
+    "like": "match(field, 'text*')",
+    "“": "straight quotes, \" or '",
+    "”": "straight quotes, \" or '",
+}
+
+
 def _instead(found: str, text: str, position: int | None) -> str:
     before = text[: position or 0].rstrip()[-1:]
     if found == "=" and before in "=<>!":
@@ -243,8 +270,10 @@ def _instead(found: str, text: str, position: int | None) -> str:
         return "and" if found == "&" else "or"
     if found in ('"', "'"):
         return "a closing quote of the same kind"
-    if found[:1] == "$":
-        return "a dotted path without $, as in properties.total"
+    if (said := _HINTS.get(found) or _HINTS.get(found[:1])) is not None:
+        return said
+    if found in ARGUMENTS:
+        return f"{found}(field, 'text')"
     if found.lower() in ("and", "or", "not", "in", "true", "false", "null"):
         return found.lower() if found != found.lower() else "a value before it"
     return "an operator (= != < <= > >= in), and, or, or the end"

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from streams.config.fql import Condition
+from streams.config.fql_sense import make_sense
 from streams.config.fql_syntax import FqlError
 from streams.config.paths import PathError, compile_path
 
@@ -18,7 +18,7 @@ def listed(value: Any) -> Any:
 
 def _condition(text: str) -> str:
     try:
-        Condition(text)
+        make_sense(text)
     except FqlError as error:
         place = {"line": error.line, "column": error.column, "write": error.write}
         message = f"{error.message}\n{error.caret}"

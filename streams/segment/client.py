@@ -1,5 +1,6 @@
 """The client back to Segment: batches to ``/v1/batch``."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -9,13 +10,17 @@ MAX_BATCH_BYTES: Final = 490_000
 """Segment's cap is 500 KB a request; the frame around the calls takes the rest."""
 MAX_BATCH_CALLS: Final = 500
 MAX_CALL_BYTES: Final = 32_768
+LONGEST_WAIT_S: Final = 3_600.0
+"""More than that no ``Retry-After`` is believed: the next try asks again."""
+_SHOWN: Final = 4096
+"""Bytes of an answer that are read."""
 
 Verdict = Literal["accepted", "rejected", "stopped", "again"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What Segment said: accepted; rejected = not these calls; stopped = not this key; again = later."""
+    """What Segment said: accepted; rejected = not these calls; stopped = not this key, not here; again."""
 
     verdict: Verdict
     status: int
@@ -29,7 +34,7 @@ def verdict_of(status: int) -> Verdict:
         return "accepted"
     if status in (400, 413, 422):
         return "rejected"
-    if status in (401, 403, 404, 405, 410, 415):
+    if 300 <= status < 400 or status in (401, 403, 404, 405, 410, 415):
         return "stopped"
     return "again"
 
@@ -59,22 +64,19 @@ class SegmentClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         body = b'{"batch":[' + b",".join(calls) + b"]}"
-        headers = {"Content-Type": "application/json"}
+        key = b64encode(f"{write_key}:".encode()).decode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Basic {key}"}
         try:
             async with self._session.post(
                 f"{url.rstrip('/')}/v1/batch",
                 data=body,
                 headers=headers,
-                auth=aiohttp.BasicAuth(write_key, ""),
+                allow_redirects=False,  # what answers there is no Segment, and gets a GET without the calls
             ) as response:
-                text = (await response.text(errors="replace"))[:4096]
+                text = (await response.content.read(_SHOWN)).decode(errors="replace")
                 after = response.headers.get("Retry-After", "")
-                return Reply(
-                    verdict_of(response.status),
-                    response.status,
-                    text,
-                    float(after) if after.isdigit() else None,
-                )
+                wait_s = min(float(after), LONGEST_WAIT_S) if after.isdecimal() else None
+                return Reply(verdict_of(response.status), response.status, text, wait_s)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return Reply("again", 0, f"{type(error).__name__}: {error}")
 

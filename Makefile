@@ -21,7 +21,7 @@ test: $(INSTALLED)
 	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || { \
 		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
 	$(RUN) -m streams.local
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	$(RUN) -m pytest -n auto $(ARGS)
 
 bench: $(INSTALLED)
 	$(RUN) -m streams.local

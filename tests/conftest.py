@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from streams.local import stack as local
 from streams.local.stack import Stack
@@ -19,12 +21,38 @@ pytest.register_assert_rewrite("tests.line", "tests.whole.running", "tests.gatew
 # Names the run's stack folder to the workers. A caller who sets it keeps that stack after the run.
 _FOLDER = "STREAMS_TEST_STACK"
 _made = pytest.StashKey[Path]()
+_TOGETHER = {
+    "tests/whole/test_broken_stack.py": "own stack",
+    "tests/local/test_stack.py": "own stack",
+    "tests/whole/": "whole",
+    "tests/klaviyo/test_contract.py": "contract",
+}
+"""What a test's id begins with → the tests that one worker runs, one after another: the first that fits."""
+
+
+class Groups(LoadScopeScheduling):
+    """Groups first, the largest before the others; then each test by itself, in the order of files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for start, group in _TOGETHER.items() if nodeid.startswith(start)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
+    """Not ``--dist loadgroup``: under pytest 9.2 that groups nothing (pytest-xdist 1386)."""
+    return Groups(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if _FOLDER not in os.environ:
         config.stash[_made] = Path(tempfile.mkdtemp(prefix="streams-stack-"))
         os.environ[_FOLDER] = str(config.stash[_made])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores, four at most: half of the time a test waits, for a budget or a process."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -34,8 +34,6 @@ NEWS = {"25.0.0": {"meta", "data.attributes.subscriptions.email.click_tracking"}
 """What its answers have beyond ours: nobody reads it, and it is counted where it comes."""
 CACHE = Path(__file__).parents[2] / ".data" / "judges"
 
-pytestmark = pytest.mark.xdist_group("contract")
-
 
 def ask(judge_env: dict[str, str], *options: str) -> dict[str, Any]:
     told = json.dumps({"calls": [call.told() for call in calls()], "errors": list(ERRORS)})

@@ -47,7 +47,7 @@ def shared(stack: Stack, folder: Path, text: str = PIPELINE) -> Iterator[Whole]:
     assert code == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that tests may break; each leaves it running. They run one after another."""
     folder = tmp_path_factory.mktemp("stack")

@@ -226,6 +226,16 @@ class Whole:
             assert last.get(who, -1) < now, event
             last[who] = now
 
+    def nothing_was_lost_or_doubled(self, accepted: int, engaged: int = 0) -> None:
+        """All that was accepted, and so much engagement, went through once and in order."""
+        eventually(lambda: self.look()["engagement"]["in"] >= engaged)
+        report = self.drained(90)
+        assert report["accepted"] >= accepted
+        assert report["delivered"] > 100
+        assert len(self.forwarded()) == engaged
+        self.every_operation_arrived()
+        self.order_was_kept()
+
     def of_account(self, account: str) -> list[dict[str, Any]]:
         """Events that Klaviyo recorded for one account."""
         return [event for event in self.events() if event["account"] == account]

@@ -12,7 +12,7 @@ from tests.whole.conftest import Start
 from tests.whole.messages import message
 from tests.whole.running import PIPELINE, Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 RULE = """  - {when: 'event = "Newsletter Joined"', do: subscribe, custom_source: footer}"""
 PEOPLE = 3

@@ -1,19 +1,16 @@
 """Klaviyo, one account or the registry away: what can go on goes on, the rest waits, nothing is lost."""
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
 
-from streams.local import stack as local
 from streams.local.stack import Stack
 from tests.line import eventually
 from tests.whole.conftest import Start, shared
 from tests.whole.messages import traffic
 from tests.whole.running import PIPELINE, Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 TWO_ACCOUNTS = PIPELINE.replace(
     "sources:",
@@ -88,27 +85,3 @@ def test_a_401_stops_its_account_only_and_healed_all_arrives(start: Start) -> No
     assert {each["account"] for each in line.events()} == {"acme", "beta"}
     line.every_operation_arrived()
     line.order_was_kept()
-
-
-def test_the_line_goes_on_without_the_registry_and_a_starting_stage_waits_for_it(
-    own_stack: Stack, start: Start
-) -> None:
-    line = start(on=own_stack)
-    line.send(traffic(300, seed=1))
-    line.idle()
-    before = len(line.events())
-    (registry,) = own_stack.pids["registry"]
-    os.kill(registry, signal.SIGKILL)
-
-    line.send(traffic(600, seed=2))
-    eventually(lambda: len(line.events()) > before + 50)
-
-    line.kill("identify")
-    between = len(line.events())
-    counts = line.send(traffic(600, seed=3))
-    assert counts.accepted > 590
-    local.up(own_stack.folder, say=print)
-
-    line.drained()
-    assert len(line.events()) > between
-    line.every_operation_arrived()

@@ -12,7 +12,7 @@ from tests.whole.conftest import shared
 from tests.whole.messages import message
 from tests.whole.running import Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from tests.whole.conftest import Start
 from tests.whole.messages import message
 from tests.whole.running import PIPELINE
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 PEOPLE, EACH = 60, 5
 WORDS = "This address is on Klaviyo's own list."

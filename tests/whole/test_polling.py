@@ -7,7 +7,7 @@ from tests.whole.conftest import Start
 from tests.whole.messages import message
 from tests.whole.running import Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 PIPELINE = """
 accounts:

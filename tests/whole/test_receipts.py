@@ -9,7 +9,7 @@ from tests.whole.conftest import Start
 from tests.whole.messages import message
 from tests.whole.running import PIPELINE, Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 SOON = PIPELINE.replace("deliver: {probe_s: 2}", "deliver: {probe_s: 2, readback_minutes: 0.03}")
 ORDERS = 400

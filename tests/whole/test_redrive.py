@@ -8,7 +8,7 @@ from tests.line import eventually
 from tests.whole.messages import message
 from tests.whole.running import Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 PEOPLE = 10
 

@@ -14,7 +14,7 @@ from tests.whole.conftest import Start
 from tests.whole.messages import message
 from tests.whole.running import PIPELINE, Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 PEOPLE = 10
 VIEWS = 2_000

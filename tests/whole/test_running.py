@@ -11,7 +11,7 @@ from tests.whole.conftest import Start
 from tests.whole.messages import message, traffic
 from tests.whole.running import Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 
 def test_two_lines_with_different_prefixes_on_one_broker_do_not_see_each_other_and_end_well(

@@ -6,7 +6,7 @@ from tests.line import eventually
 from tests.whole.messages import traffic
 from tests.whole.running import Whole
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 
 def test_everything_answered_with_200_is_counted_and_the_sums_add_up(line: Whole) -> None:

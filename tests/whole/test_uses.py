@@ -15,7 +15,7 @@ from tests.whole.conftest import shared
 from tests.whole.running import Whole
 from tests.whole.uses import Use, email, identify, track
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("whole")]
+pytestmark = pytest.mark.stack
 
 SECONDS = 15.0
 """Within these a person is at Klaviyo, on a machine that has other things to do."""

@@ -40,7 +40,7 @@ def write(outbox: Outbox, ends: Iterable[Settled], intake: Intake) -> None:
 
 def uncover(outbox: Outbox, intake: Intake, topic: str, offset: int) -> None:
     """A row that was in doubt has a result or a new intent."""
-    if (old := intake.doubts.covered(topic, offset)) is not None:
+    for old in intake.doubts.covered(topic, offset):
         outbox.delete(old)
 
 

@@ -51,9 +51,14 @@ def runs_of(rows: Iterable[Row]) -> dict[str, list[list[int]]]:
 
 @dataclass(slots=True)
 class Doubts:
-    """Rows whose call had no result when the slot was opened. Times by this process's monotonic clock."""
+    """Rows whose call had no result when the slot was opened. Times by this process's monotonic clock.
 
-    _rows: dict[tuple[str, int], tuple[bytes, float, int]] = field(default_factory=dict)
+    A row may stand in several intents: that of a dead owner, and of its successor, which died, too.
+    """
+
+    _rows: dict[tuple[str, int], list[bytes]] = field(default_factory=dict)
+    _times: dict[bytes, tuple[float, int]] = field(default_factory=dict)
+    """Intent → when its call is surely over; when it left, ms by the wall clock."""
     _left: dict[bytes, int] = field(default_factory=dict)
     _unread: set[tuple[str, int]] = field(default_factory=set)
 
@@ -65,35 +70,38 @@ class Doubts:
             intent = orjson.loads(value)
             whole = SLICE_S + float(intent["lasts"])
             left = min(whole, max(0.0, whole - (now_ms - intent["at"]) / 1000))
+            doubts._times[name] = (now + left, int(intent["at"]))
             for topic, runs in intent["rows"].items():
                 for start, end in runs:
                     for offset in range(start, end):
-                        doubts._rows[(topic, offset)] = (name, now + left, int(intent["at"]))
-                        doubts._left[name] = doubts._left.get(name, 0) + 1
+                        doubts._add(name, (topic, offset))
         doubts._unread = set(doubts._rows)
         return doubts
 
+    def _add(self, key: bytes, place: tuple[str, int]) -> None:
+        self._rows.setdefault(place, []).append(key)
+        self._left[key] = self._left.get(key, 0) + 1
+
     def hold(self, key: bytes, rows: Iterable[Row]) -> None:
         """Rows in doubt are in no group: this intent speaks of them until each has another or a result."""
+        rows = list(rows)
+        self._times[key] = (0.0, min(row.doubted_at for row in rows))
         for row in rows:
-            self._rows[(row.topic, row.offset)] = (key, 0.0, row.doubted_at)
-            self._left[key] = self._left.get(key, 0) + 1
+            self._add(key, (row.topic, row.offset))
 
     def settle(self, done: Callable[[str, int], bool]) -> list[bytes]:
         """Forget rows that are done nonetheless; the keys of intents that have no other."""
         rows = [place for place in self._rows if done(*place)]
-        return [key for place in rows if (key := self.covered(*place)) is not None]
+        return [key for place in rows for key in self.covered(*place)]
 
     def not_before(self, topic: str, offset: int) -> float | None:
         """When a row in doubt may be sent again; None for a row that is not in doubt."""
         self._unread.discard((topic, offset))
-        found = self._rows.get((topic, offset))
-        return found[1] if found else None
+        return max((self._times[key][0] for key in self._rows.get((topic, offset), ())), default=None)
 
     def left_at(self, topic: str, offset: int) -> int:
-        """When the call left, by the wall clock, ms; 0 for a row that is not in doubt."""
-        found = self._rows.get((topic, offset))
-        return found[2] if found else 0
+        """When its first call left, by the wall clock, ms; 0 for a row that is not in doubt."""
+        return min((self._times[key][1] for key in self._rows.get((topic, offset), ())), default=0)
 
     @property
     def unread(self) -> bool:
@@ -104,14 +112,13 @@ class Doubts:
         """Whether some of them are in this topic."""
         return any(name == topic for name, _ in self._unread)
 
-    def covered(self, topic: str, offset: int) -> bytes | None:
-        """A row has a new intent or a result; the key of its old intent when that was the last row of it."""
+    def covered(self, topic: str, offset: int) -> list[bytes]:
+        """A row has a new intent or a result; the keys of old intents of which it was the last row."""
         self._unread.discard((topic, offset))
-        found = self._rows.pop((topic, offset), None)
-        if found is None:
-            return None
-        self._left[found[0]] -= 1
-        if self._left[found[0]]:
-            return None
-        del self._left[found[0]]
-        return found[0]
+        over: list[bytes] = []
+        for key in self._rows.pop((topic, offset), ()):
+            self._left[key] -= 1
+            if not self._left[key]:
+                del self._left[key], self._times[key]
+                over.append(key)
+        return over

@@ -94,3 +94,13 @@ def test_the_winner_goes_on_when_nothing_is_left_of_who_was_merged() -> None:
     plan = planner.plan(planner.desk.clock(), 0, lambda key: erased.get(key) or read(key))
     assert [end.reason for end in plan.ended] == ["erased"]
     assert not planner.lane.busy("b")
+
+
+def test_a_row_of_two_dead_owners_leaves_no_intent_behind() -> None:
+    one, two = (cast("Any", Row("t", at, at, cast("Any", {}), b"")) for at in (4, 5))
+    intents = [(b"i/x/a", intent.form([one], 2_000, 10.0)), (b"i/x/b", intent.form([one, two], 1_000, 5.0))]
+    doubts = Doubts.restored(intents, 0.0, 2_000)
+    assert doubts.left_at("t", 4) == 1_000
+    assert doubts.not_before("t", 4) == 11.0
+    assert doubts.covered("t", 4) == [b"i/x/a"]
+    assert doubts.covered("t", 5) == [b"i/x/b"]

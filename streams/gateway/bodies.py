@@ -1,13 +1,26 @@
 """A request's body → its messages: unpacked within a bound, parsed, batch defaults applied."""
 
 import json
+import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import orjson
 
 _DEFAULTS = ("context", "integrations")
+_MEMBERS = 1_000
+"""Packed parts of one body: libraries send one."""
+_MESSAGES = 20_000
+"""Of one batch: in Segment's caps there is no room for more that are any."""
+_REPEATED_BYTES = 16 * 1024 * 1024
+"""What a batch says for all of its messages, once for each of them."""
+_DIGITS = 4_000
+_DEEP = 4_000
+"""Levels that Python's reader and writer go down; each costs them some of the stack."""
 
 
 class Unusable(Exception):
@@ -50,8 +63,12 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
         message = f"Content-Encoding {encoding!r} is not known here"
         raise Unusable(415, "unsupported_encoding", message, "send gzip, or no encoding")
     out = bytearray()
+    members = 0
     try:
         while body:
+            members += 1
+            if members > _MEMBERS:
+                raise zlib.error(f"it has more than {_MEMBERS} parts")
             reader = zlib.decompressobj(wbits=47)  # gzip or zlib, as its header says
             out += reader.decompress(body, limit + 1 - len(out))
             if len(out) > limit:
@@ -69,7 +86,7 @@ def parse(body: bytes) -> tuple[Any, bool]:
     """Parse a body; tell whether it was sound JSON.
 
     What isn't is read once more by a reader that lets pass what only single events of it may break (NaN, lone
-    surrogates): the others are not refused for them.
+    surrogates, endless numbers, hundreds of levels): the others are not refused for them.
 
     Raises:
         Unusable: it is no JSON by any reading.
@@ -78,27 +95,51 @@ def parse(body: bytes) -> tuple[Any, bool]:
         return orjson.loads(body), True
     except orjson.JSONDecodeError as strict:
         try:
-            return json.loads(body), False
+            with _deep():
+                return json.loads(body, parse_int=_whole), False
         except (ValueError, RecursionError):
             hint = "send one JSON document, UTF-8, with Content-Type: application/json"
             raise Unusable(400, "invalid_json", f"the body is not JSON: {strict}", hint) from strict
 
 
+def _whole(digits: str) -> float:
+    """Python reads no longer numbers, and refuses the whole document for one."""
+    return int(digits) if len(digits) < _DIGITS else inf
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Python's own reader and writer, deeper than they go by themselves."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _DEEP))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
 def one(body: bytes, kind: str, value: Any, *, sound: bool) -> Piece:
     """Return the message of a single call; the path says the type.
 
-    The bytes stay untouched unless the type is missing in them or the write key stands there.
+    The bytes stay untouched unless the type is missing in them, the write key stands there, or only the
+    second reader reads them (a byte order mark, UTF-16): whoever reads them later has the first.
     """
     if value.get("type") != kind or "writeKey" in value:
         rest = {name: field for name, field in value.items() if name not in ("type", "writeKey")}
         return piece({"type": kind} | rest, sound=sound)
-    return Piece(body, value if sound else piece(value, sound=False).value, body)
+    if sound:
+        return Piece(body, value, body)
+    made = piece(value, sound=False)
+    return Piece(body if made.value is None else made.body, made.value, body)
 
 
 def many(batch: dict[str, Any], *, sound: bool) -> list[Piece]:
     """Return the messages of a ``/v1/batch`` body, each with the batch's context, integrations and sentAt.
 
     A message's own fields win over the batch's, name by name.
+
+    Raises:
+        Unusable: it has no array of messages, or so many that it would be thousands of times its size.
     """
     messages = batch.get("batch")
     if not isinstance(messages, list):
@@ -107,6 +148,10 @@ def many(batch: dict[str, Any], *, sound: bool) -> list[Piece]:
     defaults = {name: batch[name] for name in _DEFAULTS if isinstance(batch.get(name), dict)}
     if isinstance(batch.get("sentAt"), str):
         defaults["sentAt"] = batch["sentAt"]
+    repeated = len(messages) * len(piece(defaults, sound=sound).body)
+    if len(messages) > _MESSAGES or repeated > _REPEATED_BYTES:
+        message = f"the batch has {len(messages)} events, and what it says for all comes to {repeated} bytes"
+        raise Unusable(413, "too_large", message, "send smaller batches")
     if not defaults:
         return [piece(message, sound=sound) for message in messages]
     return [_with(message, defaults, sound=sound) for message in messages]
@@ -115,7 +160,8 @@ def many(batch: dict[str, Any], *, sound: bool) -> list[Piece]:
 def _with(message: object, defaults: dict[str, Any], *, sound: bool) -> Piece:
     if not isinstance(message, dict):
         return piece(message, sound=sound)
-    content = b"" if message.get("messageId") else piece(message, sound=sound).body
+    named = str(message.get("messageId") or "").strip()
+    content = b"" if named else piece(message, sound=sound).body
     for name, default in defaults.items():
         own = message.get(name)
         if own is None:
@@ -128,18 +174,23 @@ def _with(message: object, defaults: dict[str, Any], *, sound: bool) -> Piece:
 
 def piece(value: Any, *, sound: bool) -> Piece:
     """Write one message of a body back to bytes; of an unsound body, say whether this one is sound."""
+    if not sound:
+        body = _dumped(value)
+        return Piece(body, _loaded(body), body)
     try:
-        if not sound:
-            body = json.dumps(value).encode()
-            return Piece(body, _loaded(body), body)
-        try:
-            body = orjson.dumps(value)
-        except orjson.JSONEncodeError:  # nested deeper than its writer goes
-            body = json.dumps(value).encode()
-    except RecursionError as deep:
-        hint = "leave out the event that is nested hundreds of levels deep"
-        raise Unusable(400, "invalid_json", "the body is nested too deeply", hint) from deep
+        body = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # nested deeper than its writer goes
+        body = _dumped(value)
     return Piece(body, value, body)
+
+
+def _dumped(value: Any) -> bytes:
+    try:
+        with _deep():
+            return json.dumps(value).encode()
+    except RecursionError as deep:  # as deep as the reader goes, which has a little more room than the writer
+        hint = "leave out the event that is nested thousands of levels deep"
+        raise Unusable(400, "invalid_json", "the body is nested too deeply", hint) from deep
 
 
 def _loaded(body: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import orjson
 import pytest
@@ -115,3 +116,70 @@ def test_an_event_nested_deeper_than_the_writer_goes_is_kept() -> None:
     deep = orjson.loads(b'{"a":' * 300 + b"1" + b"}" * 300)
 
     assert piece(deep, sound=True).value is deep
+
+
+def deep(levels: int) -> bytes:
+    return b'{"a":' + b"[" * levels + b"]" * levels + b"}"
+
+
+@pytest.mark.parametrize("levels", [300, 990, 1_020])
+def test_however_deep_the_reader_goes_the_writer_follows(levels: int) -> None:
+    body = deep(levels)
+
+    made = piece(orjson.loads(body), sound=True)
+
+    assert made.body.replace(b" ", b"") == body
+
+
+@pytest.mark.parametrize("bad", [deep(1_030), deep(3_000), b'{"a":' + b"9" * 100_000 + b"}"])
+def test_an_event_too_deep_or_a_number_too_long_does_not_spoil_the_batch(bad: bytes) -> None:
+    value, sound = parse(b'{"batch":[{"a":1},' + bad + b',{"a":2}]}')
+
+    assert [piece.value for piece in many(value, sound=sound)] == [{"a": 1}, None, {"a": 2}]
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("text", ['{"type":"page","n":"ü"}', '{"n":"ü"}'])
+@pytest.mark.parametrize("written", [lambda text: BOM + text.encode(), lambda text: text.encode("utf-16")])
+def test_what_only_the_second_reader_reads_is_kept_so_that_the_first_does(
+    text: str, written: Callable[[str], bytes]
+) -> None:
+    body = written(text)
+    value, sound = parse(body)
+
+    made = one(body, "page", value, sound=sound)
+
+    assert orjson.loads(made.body) == made.value == {"type": "page", "n": "ü"}
+
+
+@pytest.mark.parametrize(
+    ("batch", "says"),
+    [
+        (b'{"batch":[' + b"1," * 250_000 + b"1]}", "250001 events"),
+        (b'{"context":{"a":"' + b"x" * 30_000 + b'"},"batch":[' + b"{}," * 1_000 + b"{}]}", "30050020 bytes"),
+    ],
+)
+def test_a_batch_of_nothings_or_one_that_repeats_itself_is_refused_unbuilt(batch: bytes, says: str) -> None:
+    value, sound = parse(batch)
+
+    with pytest.raises(Unusable, match=says) as refused:
+        many(value, sound=sound)
+
+    assert refused.value.status == 413
+
+
+def test_a_body_packed_in_thousands_of_parts_is_refused() -> None:
+    part = gzip.compress(b"")
+    assert unpack(part * 1_000, "gzip", 10) == b""
+
+    with pytest.raises(Unusable, match="parts"):
+        unpack(part * 1_001, "gzip", 10)
+
+
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_a_blank_id_is_none(blank: str | None) -> None:
+    tries = [many({"batch": [{"messageId": blank}], "sentAt": at}, sound=True)[0] for at in ("1", "2")]
+
+    assert tries[0].content == tries[1].content

@@ -15,6 +15,8 @@ from streams.segment.refusal import Refusal
 
 EVENTS, ENGAGEMENT, DEAD_LETTERS = "segment.events", "klaviyo.engagement", "dead.letters"
 STAGE = "gateway"
+LARGEST = 1_800_000
+"""Bytes of an item, or of a refused event, that a record of the line can hold."""
 
 
 class Encoder(Protocol):
@@ -85,6 +87,10 @@ def of_klaviyo(
     refused: list[Reason] = []
     for piece in pieces:
         read = engagement.read(piece.value, piece.body, delivery)
+        if len(piece.body) > LARGEST:
+            says = f"the item has {len(piece.body)} bytes, the most is {LARGEST}"
+            event_id = read.event_id if isinstance(read, Refusal) else read[1]["event_id"]
+            read = Refusal(Reason.TOO_LARGE, says, event_id)
         if isinstance(read, Refusal):
             refused.append(read.reason)
             origin = _origin("engagement", delivery.space, delivery.accepted_at)
@@ -129,7 +135,7 @@ def _letter(refusal: Refusal, origin: Origin, trace_id: str, body: bytes) -> dic
         "attempts": 0,
         "reply": None,
         "trace_id": trace_id,
-        "bytes": body,
+        "bytes": body[:LARGEST],
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.engine.layout import RECORD_BYTES
 from streams.klaviyo.engagement import Delivery, read
 from streams.segment.refusal import Refusal
 from streams.simulators.klaviyo.config import SimConfig, Webhook
@@ -80,6 +81,20 @@ async def test_an_unreadable_item_is_a_dead_letter_and_the_others_are_taken(gate
     assert letters[1]["origin"]["line"] == "engagement"
     for part in ("external_id", "topic", "names no profile"):
         assert part in letters[1]["detail"]
+
+
+async def test_an_item_too_large_for_the_line_is_a_dead_letter_and_the_others_are_taken(
+    gateway: Running,
+) -> None:
+    body = webhook(item(event_properties={"x": "y" * 2_500_000}), item())
+
+    status, _, _ = await gateway.post("/klaviyo/acme", body, headers=signed(body))
+
+    assert status == 200
+    assert len(gateway.sink.of("klaviyo.engagement")) == 1
+    (letter,) = gateway.sink.letters
+    assert (letter["reason"], letter["event_id"], letter["account"]) == ("too_large", "EV1", "acme")
+    assert len(letter["bytes"]) < RECORD_BYTES - 10_000
 
 
 async def test_what_klaviyo_did_not_sign_now_is_401(gateway: Running) -> None:

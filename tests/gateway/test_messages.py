@@ -7,10 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streams.engine.layout import RECORD_BYTES
+from streams.gateway.bodies import Piece
 from streams.gateway.messages import Arrival, read
+from streams.gateway.records import of_segment
 from streams.ledger.reasons import Reason
 from streams.segment.envelope import Envelope, event_uid
 from streams.segment.refusal import Refusal
+from tests.gateway.conftest import ENCODERS
 
 NOW = 1_800_000_000_000
 ARRIVAL = Arrival("web", ("acme",), NOW, "trace", 32_768)
@@ -172,3 +176,13 @@ def test_whatever_is_sent_is_read_or_refused_and_never_raises(message: dict[str,
 
     assert isinstance(got, Refusal) or got[0][1]["space"] == "acme"
     assert not isinstance(got, Refusal) or got.detail
+
+
+def test_a_dead_letter_fits_a_record_however_large_batches_may_be() -> None:
+    body = orjson.dumps({"type": "page", "userId": "u", "properties": {"x": "y" * 3_000_000}})
+    piece = Piece(body, orjson.loads(body), body)
+
+    out = of_segment([piece], ARRIVAL, ENCODERS, 4)
+
+    assert out.refused == [Reason.TOO_LARGE]
+    assert len(out.topics["dead.letters"][0]["value"]) < RECORD_BYTES

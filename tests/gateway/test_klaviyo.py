@@ -11,11 +11,14 @@ import orjson
 import pytest
 
 from streams.engine.layout import RECORD_BYTES
+from streams.gateway.bodies import piece
+from streams.gateway.records import of_klaviyo
 from streams.klaviyo.engagement import Delivery, read
+from streams.ledger.reasons import Reason
 from streams.segment.refusal import Refusal
 from streams.simulators.klaviyo.config import SimConfig, Webhook
 from streams.simulators.klaviyo.server import serve
-from tests.gateway.conftest import KLAVIYO_SECRET, Running
+from tests.gateway.conftest import ENCODERS, KLAVIYO_SECRET, Running
 
 ID = "wh-1"
 
@@ -83,18 +86,15 @@ async def test_an_unreadable_item_is_a_dead_letter_and_the_others_are_taken(gate
         assert part in letters[1]["detail"]
 
 
-async def test_an_item_too_large_for_the_line_is_a_dead_letter_and_the_others_are_taken(
-    gateway: Running,
-) -> None:
-    body = webhook(item(event_properties={"x": "y" * 2_500_000}), item())
+def test_an_item_too_large_for_the_line_is_a_dead_letter_and_the_others_are_taken() -> None:
+    pieces = [piece(item(event_properties={"x": "y" * n}), sound=True) for n in (2_500_000, 1)]
 
-    status, _, _ = await gateway.post("/klaviyo/acme", body, headers=signed(body))
+    out = of_klaviyo(pieces, Delivery("acme", "acme", 1), "t", 3, encoders=ENCODERS, partitions=4)
 
-    assert status == 200
-    assert len(gateway.sink.of("klaviyo.engagement")) == 1
-    (letter,) = gateway.sink.letters
-    assert (letter["reason"], letter["event_id"], letter["account"]) == ("too_large", "EV1", "acme")
-    assert len(letter["bytes"]) < RECORD_BYTES - 10_000
+    assert (out.events, out.refused) == (1, [Reason.TOO_LARGE])
+    (letter,) = out.topics["dead.letters"]
+    assert letter["key"] == b"acme\0EV1"
+    assert len(letter["value"]) < RECORD_BYTES
 
 
 async def test_what_klaviyo_did_not_sign_now_is_401(gateway: Running) -> None:

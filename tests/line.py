@@ -55,9 +55,9 @@ class Bench:
         admin.apply(self.config, lambda _: None)
         self.registry = Registry.of(self.config)
 
-    def worker(self, stage: str) -> "subprocess.Popen[bytes]":
+    def worker(self, stage: str, *more: str) -> "subprocess.Popen[bytes]":
         """Start a stage as its own process, its log beside the state."""
-        command = [sys.executable, "-m", "streams", "worker", stage, "--config", str(self.file)]
+        command = [sys.executable, "-m", "streams", "worker", stage, "--config", str(self.file), *more]
         with (self.folder / f"{stage}.log").open("ab") as log:
             return subprocess.Popen(command, env=os.environ | self.env, stdout=log, stderr=log)
 
@@ -87,6 +87,13 @@ class Bench:
         reader.settle(ends)
         ranges = [Range(*place, starts[place], ends[place]) for place in places]
         return [message for batch in reader.read(ranges) for message in batch]
+
+    def reached(self, topic: str, count: int) -> bool:
+        """Whether a topic has so many committed records; they are read only once its ends allow for them."""
+        reader = Reader(self.config.kafka.client())
+        places = reader.places([self.config.prefix + topic])
+        room = sum(reader.stable(places).values()) - sum(reader.starts(places).values())
+        return room >= count and len(self.read(topic)) >= count
 
     def decoded(self, topic: str, schema: str) -> list[dict[str, Any]]:
         """The same, decoded."""

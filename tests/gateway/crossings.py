@@ -103,7 +103,7 @@ class Crossings:
     def until(self, count: int, timeout_s: float = 60) -> None:
         def crossed() -> bool:
             try:
-                return len(self.bench.read("segment.events")) >= count
+                return self.bench.reached("segment.events", count)
             except Away:  # a broker that has just been started again
                 return False
 

@@ -117,15 +117,22 @@ def _translate(error: ErrorDetails, source: SourceText) -> Problem:
             place, f"unknown key {place[-1]!r}", nearest(str(place[-1]), known), at_key=True
         )
     if kind == "missing":
-        missing = {"accounts": "accounts: {NAME: {klaviyo: {api_key: ${KEY}}}}"}.get(str(place[-1]))
-        write = missing or f"{place[-1]}: …"
+        write = _SECTIONS.get(place, f"{place[-1]}: [NAME]" if place[-1] == "accounts" else f"{place[-1]}: …")
         return source.problem(place[:-1], f"{name} is missing", write)
     if kind == "literal_error":
         given, allowed = (
             error["input"],
-            [a.strip(" '") for a in str(context["expected"]).replace(" or ", ",").split(",")],
+            [_yaml(a.strip(" '")) for a in str(context["expected"]).replace(" or ", ",").split(",")],
         )
         return source.problem(place, f"{name}: {given!r} is not known", nearest(str(given), allowed))
+    if kind in _FORMS:
+        said, write = _FORMS[kind]
+        known = _known_keys(place) if kind in ("dict_type", "model_type") else []
+        write = _SECTIONS.get(place) or (
+            f"{{{', '.join(f'{key}: …' for key in known[:3])}}}" if known else _example(place) or write
+        )
+        at_key = error["input"] is None  # the value of a key without one is nowhere
+        return source.problem(place, f"{name} {said}", write, at_key=at_key)
     write = str(context.get("write", "")) or _example(place)
     if kind in ("too_long", "too_short"):
         bound = (
@@ -136,6 +143,27 @@ def _translate(error: ErrorDetails, source: SourceText) -> Problem:
         line, column = source.inside(place, context["line"], context["column"])
         return Problem(source.file, line, column, f"{name}: {error['msg']}", write)
     return source.problem(place, f"{name}: {error['msg']}", write)
+
+
+_SECTIONS: dict[Place, str] = {
+    ("accounts",): "accounts: {NAME: {klaviyo: {api_key: ${KEY}}}}",
+    ("sources",): "sources: {web: {accounts: [NAME], write_key: ${WRITE_KEY}}}",
+    ("rules",): 'rules: [{when: type = "identify", do: profile}]',
+}
+"""The sections that every file has, the least that may stand there."""
+_FORMS = {
+    "dict_type": ("takes keys with values", "{name: value}"),
+    "model_type": ("takes keys with values", "{name: value}"),
+    "tuple_type": ("takes a list", "[…, …]"),
+    "string_type": ("takes a text", "quotes around it"),
+    "bool_type": ("takes true or false", "true"),
+    "bool_parsing": ("takes true or false", "true"),
+}
+"""Kind of error → what is wanted there, and what to write where nothing better is known."""
+
+
+def _yaml(value: object) -> str:
+    return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value))
 
 
 _MEMBERS: dict[tuple[type[BaseModel] | None, str | int], type[BaseModel]] = {
@@ -185,4 +213,4 @@ def _example(place: Place) -> str:
     if info.examples:
         return str(info.examples[0])
     default = info.get_default(call_default_factory=True) if not info.is_required() else None
-    return str(default) if isinstance(default, str | int | float) and default != "" else ""
+    return _yaml(default) if isinstance(default, str | int | float) and default != "" else ""

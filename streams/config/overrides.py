@@ -3,11 +3,12 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 from pydantic import BaseModel
 
 from streams.config.model import Account, Config, Source
+from streams.config.payload import Payload
 from streams.config.problems import Problem, closest
 
 _SECTIONS = {
@@ -16,6 +17,8 @@ _SECTIONS = {
     if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
 }
 _PLAIN = ("prefix", "data", "partitions", "replication", "min_insync")
+_LISTS: Final = frozenset(("accounts", "forward", "blocked"))
+"""Lists of names."""
 _START: Final = "STREAMS_"
 OWN: Final = frozenset({"STREAMS_LOG", "STREAMS_PARENT_PIPE", "STREAMS_LOCAL"})
 """Read elsewhere: the log's level, the supervisor's pipe, where the local stack lies."""
@@ -42,7 +45,8 @@ def override(values: dict[str, Any], environ: Mapping[str, str], named: Collecti
 
     ``STREAMS_KAFKA_BOOTSTRAP`` is ``kafka.bootstrap``, ``STREAMS_ACCOUNTS_ACME_KLAVIYO_URL`` is
     ``accounts.acme.klaviyo.url``, for the accounts and sources that the file has. A variable that sets
-    nothing is a problem: a setting that is silently ignored does harm later, and elsewhere.
+    nothing is a problem: a setting that is silently ignored does harm later, and elsewhere. Names in lists
+    have commas between them; what is neither a value nor a list of names is set in the file only.
 
     Args:
         values: the file's.
@@ -55,7 +59,9 @@ def override(values: dict[str, Any], environ: Mapping[str, str], named: Collecti
         if not variable.startswith(_START) or _others(variable, environ[variable]) or variable in named:
             continue
         if variable in known:
-            found.values = _with(found.values, known[variable], environ[variable])
+            path, value = known[variable], environ[variable]
+            given = _listed(value) if path[-1] in _LISTS else value
+            found.values = _with(found.values, path, given)
             found.by[known[variable]] = variable
         else:
             like = closest(variable.removeprefix(_START), (name.removeprefix(_START) for name in known))
@@ -89,11 +95,17 @@ def _paths(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def _fields(model: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for name, info in model.model_fields.items():
+        if get_origin(info.annotation) is dict or (name == "slim" and model is Payload):
+            continue
         inner = next((a for a in _candidates(info.annotation) if issubclass(a, BaseModel)), None)
         if inner is not None:
             yield from _fields(inner, (*path, name))
         else:
             yield (*path, info.alias or name)
+
+
+def _listed(value: str) -> list[str]:
+    return [name for each in value.split(",") if (name := each.strip())]
 
 
 def _candidates(annotation: Any) -> Iterator[type]:
@@ -102,7 +114,7 @@ def _candidates(annotation: Any) -> Iterator[type]:
             yield candidate
 
 
-def _with(values: Mapping[str, Any], path: tuple[str, ...], value: str) -> dict[str, Any]:
+def _with(values: Mapping[str, Any], path: tuple[str, ...], value: str | list[str]) -> dict[str, Any]:
     head, *rest = path
     if not rest:
         return {**values, head: value}

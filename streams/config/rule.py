@@ -1,6 +1,7 @@
 """Rules: which message becomes which operation, and how its fields are found."""
 
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -9,13 +10,14 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from streams.config.payload import Payload
 from streams.config.sections import Section
-from streams.config.texts import AlsoText, Fql, Names, Paths, compiled_path, listed
+from streams.config.texts import AlsoText, Fql, MessagePaths, Names, listed, message_path
 
 Do = Literal[
     "profile",
@@ -62,12 +64,25 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 class FieldMap(Section):
     """Where one field's value comes from: the first path that finds something, else the constant."""
 
-    path: Paths = ()
+    path: MessagePaths = ()
     """JSONPaths (RFC 9535), tried in order."""
     constant: Any = None
     format: Format | None = None
-    country: Paths = ()
+    country: MessagePaths = ()
     """phone only: where the country of a national number stands."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        said = write = ""
+        if not self.path and self.constant is None:
+            said, write = "neither a path nor a constant", "path: $.properties.total"
+        elif self.format and not self.path:
+            said, write = "a constant has no format", "the constant as it is to be sent"
+        elif self.country and self.format != "phone":
+            said, write = "country belongs to format: phone", "format: phone"
+        if said:
+            raise PydanticCustomError("field", "{said}", {"said": said, "write": write})
+        return self
 
 
 def _field(value: Any) -> Any:
@@ -76,6 +91,9 @@ def _field(value: Any) -> Any:
         return {"path": (value,)}
     if isinstance(value, list) and value and all(isinstance(v, str) and v.startswith("$") for v in value):
         return {"path": tuple(value)}
+    if isinstance(value, list) and any(isinstance(v, str) and v.startswith("$.") for v in value):
+        said = {"said": "paths and constants in one list", "write": "{path: [$.a, $.b], constant: …}"}
+        raise PydanticCustomError("field", "{said}", said)
     return value if value is None or isinstance(value, dict | FieldMap) else {"constant": value}
 
 
@@ -99,7 +117,13 @@ Mapped = dict[str, FieldSpec]
 
 
 def _once(text: str) -> str:
-    return text if text == "ever" else compiled_path(text)
+    if text.lower() == "ever" or not text.startswith("$"):
+        write = "ever" if text.lower() == "ever" else f"ever, or $.properties.{text}"
+        if text != "ever":
+            said = {"said": f"{text!r} is neither ever nor a JSONPath", "write": write}
+            raise PydanticCustomError("once", "{said}", said)
+        return text
+    return message_path(text)
 
 
 def _alone(marks: tuple[str, ...]) -> tuple[str, ...]:
@@ -127,6 +151,22 @@ class Patch(Section):
     set_once: Mapped = Field(default_factory=dict)
 
 
+def _unsendable(name: str, constant: Any) -> tuple[str, str] | None:
+    """Why no operation could be made with a constant, and what to write."""
+    if name == "list" and isinstance(constant, int) and not isinstance(constant, bool):
+        return None
+    if not isinstance(constant, str) or not constant.strip():
+        plain = constant not in ("", None) and not isinstance(constant, bool | dict | list)
+        return "a text is needed that isn't empty", f'"{constant}"' if plain else '"…"'
+    if name != "consented_at":
+        return None
+    try:
+        datetime.fromisoformat(constant)
+    except ValueError:
+        return f"{constant!r} is no date", "2026-01-31, 2026-01-31T12:00:00Z or a path"
+    return None
+
+
 class Rule(Section):
     """One rule: ``when`` a message is like this, ``do`` that, with a template's fields and its own."""
 
@@ -134,7 +174,7 @@ class Rule(Section):
     do: Do
     name: str = ""
     """How outcomes call the rule; "rule N" by default."""
-    accounts: Names | None = None
+    accounts: Annotated[Names, Field(min_length=1)] | None = None
     """None = every account of the message's space."""
     template: Literal["segment.traits", "ecommerce.v2", "track", "segment.classic", "none"] | None = None
     key: FieldSpec = None
@@ -162,6 +202,15 @@ class Rule(Section):
     custom_source: FieldSpec = None
     line: int = 0
     """Where the rule stands in the file."""
+
+    @field_validator("metric", "list", "consented_at", "custom_source", mode="after")
+    @classmethod
+    def _constants_that_can_be_sent(cls, field: FieldMap | None, info: ValidationInfo) -> FieldMap | None:
+        constant = None if field is None else field.constant
+        if constant is None or (wrong := _unsendable(str(info.field_name), constant)) is None:
+            return field
+        said, write = wrong
+        raise PydanticCustomError("constant", "{said}", {"said": said, "write": write})
 
     @field_validator("fields", "rename", mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MASK = "**********"
 
@@ -34,7 +34,7 @@ class Secret(str):
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         masked = core_schema.plain_serializer_function_ser_schema(lambda _: MASK, when_used="json")
         return core_schema.no_info_after_validator_function(
-            cls, core_schema.str_schema(min_length=1), serialization=masked
+            _whole, core_schema.str_schema(min_length=1), serialization=masked
         )
 
     @classmethod
@@ -42,6 +42,15 @@ class Secret(str):
         cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {"type": "string", "format": "password"}
+
+
+def _whole(value: str) -> Secret:
+    """A key from a file often ends with the file's last line break, which no header may have."""
+    if value != value.strip() or not value.isprintable():
+        said = "has a space at an end of it" if value.isprintable() else "has a line break or the like in it"
+        write = "the secret alone: printf %s, not echo, writes it into a file"
+        raise PydanticCustomError("secret", "{said}", {"said": said, "write": write})
+    return Secret(value)
 
 
 def _listed(value: Any) -> Any:

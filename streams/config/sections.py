@@ -48,7 +48,7 @@ class Security(Section):
 class Kafka(Section):
     """The brokers."""
 
-    bootstrap: str = "localhost:9092"
+    bootstrap: Annotated[str, Field(min_length=1)] = "localhost:9092"
     security: Security = Security()
 
     def client(self) -> dict[str, str | int]:
@@ -95,7 +95,9 @@ class Identity(Section):
     """Identifiers that stand for nobody, besides the built-in ones."""
     shared_device_people: Annotated[int, Field(ge=1)] = 5
     max_user_ids: Annotated[int, Field(ge=1)] = 5
-    default_country: Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["NL"])] | None = None
+    default_country: Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["NL"])] | None = Field(
+        default=None, examples=["NL"]
+    )
     """ISO 3166 alpha-2, for national phone numbers of people without a country."""
 
 

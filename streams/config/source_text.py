@@ -18,6 +18,7 @@ _WRITTEN = re.compile(r"\$\{([^}\n]*)\}")
 # Braces end a plain value in a flow mapping, so ``${NAME}`` is read as two private characters, the name and
 # another: as long as the original, so that columns stay true.
 _READ = re.compile("\ue000\ue001([^\ue002]*)\ue002")
+_TWICE = re.compile(r'found duplicate key ("[^"]*")')
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -86,11 +87,13 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> SourceText:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        said = str(error.problem or error.context).splitlines()[0]
-        write = (
-            "each key once" if "duplicate key" in said else "valid YAML: check indentation, quotes, colons"
-        )
+        said, write = _said(str(error.problem or error.context).splitlines()[0])
         source.problems.append(Problem(file, line, column, said, write))
+        return source
+    except RecursionError:
+        source.problems.append(
+            Problem(file, 1, 1, "nested too deep to be read", "fewer brackets in brackets")
+        )
         return source
     except YAMLError as error:
         source.problems.append(Problem(file, 1, 1, str(error).splitlines()[0], "valid YAML in UTF-8"))
@@ -99,12 +102,25 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> SourceText:
     return source
 
 
+def _said(problem: str) -> tuple[str, str]:
+    """The parser's problem without the values it quotes, which may be secrets, and what to write."""
+    if found := _TWICE.match(problem):
+        return f"found duplicate key {found[1]}", "each key once"
+    if problem.startswith("expected ',' or '}'"):
+        return problem, "quotes around a text in {…} that has one of [ ] { } , : in it, or one line a key"
+    return problem, "valid YAML: check indentation, quotes, colons"
+
+
 def _plain(node: Any, path: Path, source: SourceText, environ: Mapping[str, str]) -> Any:
     if isinstance(node, CommentedMap):
         return {key: _plain(value, (*path, key), source, environ) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         return [_plain(value, (*path, index), source, environ) for index, value in enumerate(node)]
     if isinstance(node, TaggedScalar):
+        tag = str(node.tag.value)
+        if not tag.startswith(("!!", "tag:yaml.org")):
+            write = "quotes around it, for a value that starts with ! is a tag to YAML"
+            source.problems.append(source.problem(path, f"{tag} is no tag that is known", write))
         node = str(node.value)
     if isinstance(node, str):
         return _fill(str(node), path, source, environ)

@@ -20,7 +20,7 @@ sources:
   web: {accounts: [acm], write_key: [a, b, c]}
 rules:
   - {when: 'type = "identify"', do: profle}
-  - {do: event, fields: {a: {path: $.x, formt: date}, b: [$.a, $.b]}, template: ecomerce.v2}
+  - {do: event, fields: {a: {path: $.name, formt: date}, b: [$.name, $.x]}, template: ecomerce.v2}
   - when: |
       type = "track"
       and evnt(event)
@@ -58,8 +58,14 @@ def test_every_error_is_found_at_once() -> None:
         (8, 37, "sources.web.write_key takes at most 2", ""),
         (10, 37, "rules.0.do: 'profle' is not known", "profile"),
         (11, 5, "rules.1.when is missing", "when: …"),
-        (11, 41, "unknown key 'formt'", "format"),
-        (11, 81, "'ecomerce.v2' is no template of do: event", "ecommerce.v2"),
+        (11, 44, "unknown key 'formt'", "format"),
+        (
+            11,
+            61,
+            "rules.1.fields.b.path.1: a message has no field 'x'",
+            "$.properties.x, or where else it is; $['x'] if your messages have it nevertheless",
+        ),
+        (11, 87, "'ecomerce.v2' is no template of do: event", "ecommerce.v2"),
         (14, 11, "rules.2.when: there is no function 'evnt'", "length"),
         (16, 5, "do: profile doesn't look at metric", "do: event; or leave it out"),
         (17, 13, "rules.2.fields: email comes from identity, not from a rule", "properties.email"),

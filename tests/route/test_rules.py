@@ -214,7 +214,7 @@ def test_an_audience_names_its_list() -> None:
 
 
 def test_without_a_list_nothing_is_added() -> None:
-    routed = route(router("- {when: 'true', do: list_add, list: $.nope}"), ORDER)
+    routed = route(router("- {when: 'true', do: list_add, list: $.properties.nope}"), ORDER)
     assert routed.refusals == [
         ("acme", "mapping", "rule 1: no list: nothing found where the rule looks for it")
     ]

@@ -105,3 +105,11 @@ def test_a_redrive_says_where_a_row_is_mended(tmp_path: Path, data: bytes) -> No
     stays = readmit(refuses("import", -1, partition=-1) | {"bytes": data}, line)
     assert isinstance(stays, Stays)
     assert stays.why.endswith("; fix the row in the file and import again, then discard this letter")
+
+
+@pytest.mark.parametrize("value", [10**30, "\udcff", {"\udcff": 1}], ids=["huge", "surrogate", "key"])
+def test_what_json_can_not_hold_costs_its_row(tmp_path: Path, value: Any) -> None:
+    done, letters = Runs(tmp_path, IDENTIFY).run(row(1, {"user_id": "u1", "x": value}), row(2, GOOD))
+
+    assert (done.sent, done.refused) == (1, 1)
+    assert "row 1: the row can't be written as JSON" in letters[0]["detail"]

@@ -125,3 +125,26 @@ def test_what_an_identify_says_again_later_is_another_message_and_an_event_never
 def test_a_map_that_says_nothing_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"'.*'"):
         target(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "user_id"),
+    [
+        (12.0, "12"),
+        (12.5, "12.5"),
+        (Decimal(12), "12"),
+        (Decimal("12.00"), "12"),
+        (12, 12),
+        (0, 0),
+        ("12.0", "12.0"),
+        (float("nan"), None),
+        (Decimal("NaN"), None),
+    ],
+)
+def test_a_user_id_that_became_a_float_on_its_way_is_the_same_person(value: Any, user_id: Any) -> None:
+    assert message_of({"user_id": value, "email": "a@x.io"}, IDENTIFY).message.get("userId") == user_id
+
+
+def test_a_user_id_of_bytes_is_none() -> None:
+    with pytest.raises(Unmappable, match="bytes"):
+        message_of({"user_id": b"ab"}, IDENTIFY)

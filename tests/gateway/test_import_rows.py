@@ -202,3 +202,75 @@ def test_a_cursor_of_any_kind_survives_json(value: object) -> None:
     from streams.gateway.rows.sql import _kept, _read  # noqa: PLC0415
 
     assert _read(json.loads(json.dumps(_kept(value)))) == value
+
+
+def parquet_file(folder: Path, **columns: Any) -> Path:
+    parquet.write_table(pa.table(columns), folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pa.array([10**15, 0], pa.timestamp("s")),
+        pa.array([10**8, 0], pa.date32()),
+        pa.array([1, 0], pa.duration("ns")),
+        pa.array([b"\xff", b"a"]).view(pa.utf8()),
+        pa.array([{"x": 1}, {"x": 0}], pa.struct([("x", pa.timestamp("ns"))])),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_a_parquet_value_that_python_has_no_room_for_costs_its_row(tmp_path: Path, bad: Any) -> None:
+    rows = list(opened(parquet_file(tmp_path, id=["a", "b"], bad=bad)).rows(None))
+
+    assert rows[0].problem.startswith("column bad can't be read")
+    assert b"'id': 'a'" in rows[0].raw
+    assert (rows[1].problem, rows[1].values["id"], rows[1].number) == ("", "b", 2)
+
+
+def test_times_in_nanoseconds_are_cut(tmp_path: Path) -> None:
+    at = pa.array([1_700_000_000_000_001_999], pa.timestamp("ns", tz="UTC"))
+    clock = pa.array([1_999], pa.time64("ns"))
+
+    ((row,)) = opened(parquet_file(tmp_path, id=["a"], at=at, clock=clock)).rows(None)
+
+    assert row.values["at"] == datetime(2023, 11, 14, 22, 13, 20, 1, tzinfo=UTC)
+    assert row.values["clock"].isoformat() == "00:00:00.000001"
+
+
+def test_another_parquet_file_of_the_same_size_is_not_read_on(tmp_path: Path) -> None:
+    (row, *_) = opened(parquet_file(tmp_path, id=["a1", "b1"])).rows(None)
+
+    with pytest.raises(Misconfigured, match="not the file it was"):
+        list(opened(parquet_file(tmp_path, id=["a2", "b2"])).rows(row.after))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_file_whose_lines_moved_behind_its_beginning_is_not_read_on(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"rows.{suffix}"
+    lines = ["id,text" if suffix == "csv" else '{"id":0}']
+    long = "x" * 1_000
+    lines += [f"{n},{long}" if suffix == "csv" else f'{{"id":{n},"text":"{long}"}}' for n in range(200)]
+    file.write_text("\n".join(lines) + "\n")
+    *_, last = (row for row in opened(file).rows(None) if row.number < 150)
+
+    lines[100] += "   "
+    file.write_text("\n".join(lines) + "\n")
+
+    with pytest.raises(Misconfigured, match="not the file it was"):
+        list(opened(file).rows(last.after))
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_last_line_without_its_end_may_get_it_later(tmp_path: Path, end: str) -> None:
+    file = csv_file(tmp_path, "id,text\n1,a")
+    (row,) = opened(file).rows(None)
+
+    file.write_text("id,text\n1,a\n2,b" + end)
+
+    assert seen(list(opened(file).rows(row.after))) == [{"id": "2", "text": "b"}]
+
+
+def test_a_header_that_is_not_utf8_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="not UTF-8"):
+        opened(csv_file(tmp_path, "id,prénom\n1,a\n".encode("latin-1")))

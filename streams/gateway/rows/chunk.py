@@ -99,7 +99,7 @@ class _Made:
     def of(cls, row: Row, shape: Shape, arrival: Arrival) -> "_Made":
         found = message(row, shape)
         if isinstance(found, Refusal):
-            data = row.raw or orjson.dumps(dict(row.values), default=str, option=orjson.OPT_NON_STR_KEYS)
+            data = row.raw or _shown(row)
             return cls._bad(found, data, data, shape)
         read = messages.read(found.message, found.body, found.body, arrival)
         if isinstance(read, Refusal):
@@ -112,6 +112,14 @@ class _Made:
         key = _digest(_BAD, shape.name.encode(), content)
         named = replace(refusal, event_id=f"import-{key.hex()}")
         return cls(key, f"{refusal.reason}\0{refusal.detail}".encode(), data, [], named)
+
+
+def _shown(row: Row) -> bytes:
+    """The values of a row that can't be a message, as JSON; what JSON can't hold, as Python shows them."""
+    try:
+        return orjson.dumps(dict(row.values), default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # orjson's own errors are
+        return ascii(dict(row.values)).encode()
 
 
 def _digest(*parts: bytes) -> bytes:

@@ -72,9 +72,17 @@ class TextFile:
             return default, 0
         offset, number = int(after["offset"]), int(after["row"])
         length = min(offset, HEAD)
-        if offset > (self.total or 0) or _hash(self._head[:length]) != after["head"]:
+        known = offset <= (self.total or 0) and _hash(self._head[:length]) == after["head"]
+        if not (known and self._between_lines(offset)):
             raise Misconfigured(f"{self._path} is not the file it was: import it from its start, no --resume")
         return offset, number
+
+    def _between_lines(self, offset: int) -> bool:
+        """Whether a line ends there: in a file that changed somewhere behind its head none may."""
+        with self._path.open("rb") as file:
+            file.seek(max(0, offset - 1))
+            around = file.read(2)
+        return offset == self.total or b"\n" in around or b"\r" in around
 
     def _after(self, offset: int, number: int) -> Point:
         return {"offset": offset, "row": number, "head": self._known(offset)}
@@ -130,6 +138,8 @@ class CsvFile(TextFile):
             self._body = lines.offset
         if not self.columns:
             raise Misconfigured(f"{path} has no header")
+        if any(map(_NOT_UTF8.search, self.columns)):
+            raise Misconfigured(f"{path}: its header is not UTF-8: write the file as UTF-8")
         twice = {name for name in self.columns if self.columns.count(name) > 1}
         if twice:
             raise Misconfigured(f"{path} has two columns named {min(twice)!r}")

@@ -87,9 +87,9 @@ def message_of(values: Mapping[str, Any], shape: Shape, number: int = 0) -> Mess
             _put(fields, target.path, _converted(value, target.kind, column))
     email = values.get(shape.email) if shape.email else None
     message: dict[str, Any] = {"type": "identify" if shape.event is None else "track"}
-    user_id = values.get(shape.user_id) if shape.user_id else None
+    user_id = _id(values.get(shape.user_id)) if shape.user_id else None
     if user_id is not None:
-        message["userId"] = user_id if isinstance(user_id, str | int) else str(user_id)
+        message["userId"] = user_id
     if shape.event is None:
         message["traits"] = fields if email is None else {"email": email, **fields}
     else:
@@ -111,6 +111,18 @@ def _identified(message: dict[str, Any], shape: Shape, key: str, number: int) ->
     message_id = "import-" + blake2b(b"\0".join(parts), digest_size=16).hexdigest()
     body = b'{"messageId":"%s",%s' % (message_id.encode(), content[1:])
     return Message(orjson.loads(body), body, _digest(key.encode()), _digest(content))
+
+
+def _id(value: Any) -> str | int | None:
+    """A user id, whose column may have become one of floats on its way: 12.0 is 12, and NaN is none."""
+    if isinstance(value, bytes):
+        raise Unmappable("the user id is bytes")
+    if isinstance(value, float | Decimal):
+        exact = Decimal(value)
+        if exact.is_nan():
+            return None
+        return str(int(exact)) if exact.is_finite() and exact == exact.to_integral_value() else str(value)
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def _digest(content: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Feedback: Klaviyo's engagement reaches Segment, in order, in batches, once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from random import uniform
 from time import time
@@ -18,7 +18,14 @@ from streams.feedback.sent import forgettable, remember, sent_key
 from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
-from streams.segment.client import MAX_CALL_BYTES, Reply, SegmentClient, chunks
+from streams.segment.client import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_CALLS,
+    MAX_CALL_BYTES,
+    Reply,
+    SegmentClient,
+    chunks,
+)
 
 LANE: Final = "segment"
 STOPPED_PROBE_S: Final = 30.0
@@ -37,6 +44,23 @@ class Call(NamedTuple):
     def size(self) -> int:
         """Bytes of its body."""
         return len(self.operation["payload"])
+
+
+def parts(batch: Batch) -> Iterator[Batch]:
+    """A batch in parts of one request each; a tick is one.
+
+    What a request brought is committed before the next is sent: that one may wait for days, and Segment knows
+    a call that comes twice for one day only.
+    """
+    part: list[Record] = []
+    size = 0
+    for record in batch.records:
+        if part and (size + len(record.value) > MAX_BATCH_BYTES or len(part) >= MAX_BATCH_CALLS):
+            yield Batch(batch.topic, part)
+            part, size = [], 0
+        part.append(record)
+        size += len(record.value)
+    yield Batch(batch.topic, part)
 
 
 class Feedback:
@@ -59,16 +83,17 @@ class Feedback:
         """Live the accounts of one slot."""
         async for batch in slot.batches():
             await self._registry.learn(record.value for record in batch.records)
-            outbox = await self.step(batch, slot)
-            if outbox is not None:
-                await slot.commit(outbox)
+            for part in parts(batch):
+                outbox = await self.step(part, slot)
+                if outbox is not None:
+                    await slot.commit(outbox)
 
     async def close(self) -> None:
         """End the session."""
         await self._client.close()
 
     async def step(self, batch: Batch, slot: Slot) -> Outbox | None:
-        """Send one batch of calls; a tick forgets what was sent long ago."""
+        """Send one part of a batch; a tick forgets what was sent long ago."""
         outbox = Outbox()
         if not batch.records:
             for key in islice(forgettable(slot.store.scan(b"t"), int(time() * 1000)), FORGOTTEN_A_TICK):

@@ -12,19 +12,24 @@ Level = Literal["warn"] | bool
 UNKNOWN = "(no contract)"
 """Under which tracks are counted that have no contract: their names are anybody's."""
 
+_LOOKED_UP = 200
+"""Unknown names for which the nearest one is looked up: each takes milliseconds, and anybody can send any."""
+
 
 @dataclass(slots=True)
 class TrackingPlan:
     """Contracts and how they are held.
 
     ``levels`` has true (refuse), "warn" or false for each event; ``warned`` counts what was let pass all the
-    same, by event: it is all that changes here.
+    same, by event: it and what was looked up are all that changes here.
     """
 
     contracts: Contracts
     levels: Mapping[str, Level]
     unknown: Literal["allow", "warn", "refuse"] = "allow"
     warned: Counter[str] = field(default_factory=Counter)
+    _near: dict[str, str] = field(default_factory=dict)
+    """Unknown event → the contract's that is meant, empty where none is near."""
 
     def refusal(self, event: str, message: Mapping[str, Any]) -> str | None:
         """Why a track must not enter: every violation with its path, what is expected and what was found."""
@@ -48,8 +53,10 @@ class TrackingPlan:
         if self.unknown == "warn":
             self.warned[UNKNOWN] += 1
             return None
-        close = get_close_matches(event, self.contracts.events, n=1)
-        expected = "one that has a contract" + (f" (such as {close[0]!r})" if close else "")
+        if event not in self._near and len(self._near) < _LOOKED_UP:
+            self._near[event] = next(iter(get_close_matches(event, self.contracts.events, n=1)), "")
+        close = self._near.get(event)
+        expected = "one that has a contract" + (f" (such as {close!r})" if close else "")
         return str(Violation("event", expected, repr(event[:100])))
 
     @property

@@ -48,3 +48,14 @@ def test_a_plan_that_never_acts_is_idle() -> None:
     assert plan(level=False).idle
     assert not plan(level="warn").idle
     assert not TrackingPlan(Contracts([]), {}, "warn").idle
+
+
+def test_names_that_nobody_knows_cost_little_however_many_come() -> None:
+    found = plan(unknown="refuse")
+    first = found.refusal("Signed up", {"event": "Signed up"})
+
+    for n in range(1_000):
+        assert found.refusal(f"Signed up {n}", {}) is not None
+
+    assert len(found._near) == 200
+    assert found.refusal("Signed up", {"event": "Signed up"}) == first

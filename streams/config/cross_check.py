@@ -7,6 +7,9 @@ from streams.config.problems import Problem, nearest
 from streams.config.rule import TEMPLATES, USED
 from streams.config.source_text import Path, SourceText
 
+_WHOSE = ("email", "phone", "phone_number", "external_id", "userId")
+"""Of a profile: neither attributes nor properties, so that dropping them would do nothing."""
+
 
 def cross_check(values: Mapping[str, Any], source: SourceText) -> Iterator[Problem]:
     """Problems between the parts of a file; parts of the wrong type are left to their own check."""
@@ -48,6 +51,11 @@ def _unused(index: int, rule: Any, source: SourceText) -> Iterator[Problem]:
             fits = ", ".join(other for other, names in USED.items() if name in names)
             said = f"do: {do} doesn't look at {name}"
             yield source.problem(("rules", index, name), said, f"do: {fits}; or leave it out", at_key=True)
+    for place, name in _each(rule, ("drop",)):
+        if do == "profile" and name in _WHOSE:
+            said = f"{name} tells whose the profile is, and goes with it always"
+            where = ("rules", index, "drop", place)
+            yield source.problem(where, said, "nothing; identity.blocked for those that stand for nobody")
     template = rule.get("template")
     if "template" in USED[do] and template is not None and template not in TEMPLATES[do]:
         said = f"{template!r} is no template of do: {do}"

@@ -9,6 +9,7 @@ from streams.config.paths import MISSING
 from streams.segment.identifiers import normal_phone
 
 _NUMBER = re.compile(r"\s*([+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?)\s*\Z")
+_EPOCH = re.compile(r"-?[0-9]{9,}\Z")
 _EARLIEST, _LATEST = -2_208_988_800, 4_102_444_800
 """1900 and 2100 in seconds: a number beyond is in milliseconds, or no date."""
 
@@ -39,9 +40,11 @@ def number(value: Any) -> Any:
 
 
 def text(value: Any) -> Any:
-    """A string; numbers as written, booleans and structures not at all."""
+    """A string; numbers as written, whole ones without a fraction; booleans and structures not at all."""
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))  # JSON's 7.0 is 7: an id must not differ by who wrote it
     return MISSING if isinstance(value, bool) or not isinstance(value, int | float) else str(value)
 
 
@@ -60,9 +63,12 @@ def boolean(value: Any) -> Any:
 
 
 def date(value: Any) -> Any:
-    """ISO 8601 in UTC to the second, a date alone as it is; from ISO 8601, or seconds or milliseconds."""
+    """ISO 8601 in UTC to the second, a date alone as it is; from ISO 8601, or seconds or milliseconds.
+
+    Text of eight digits is a date of ISO 8601 (20260131), of nine or more an epoch number; fewer are none.
+    """
     try:
-        if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        if isinstance(value, str) and _EPOCH.match(value.strip()):
             value = int(value)
         if isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value if _EARLIEST <= value <= _LATEST else value / 1000

@@ -5,7 +5,7 @@ from typing import Any
 
 from streams.config.paths import MISSING
 from streams.route.draft import Draft
-from streams.route.formats import number
+from streams.route.formats import number, text
 
 _PRODUCT = {
     "product_id": "ProductID",
@@ -80,6 +80,7 @@ def to_items(products: Any, properties: dict[str, Any], unmapped: list[str], *, 
 def ordered(order: Mapping[str, Any], currency: str | None) -> list[Draft]:
     """One event a product of an order, told apart by order id and product id or SKU."""
     order_id = order.get("OrderId")
+    told = text(order_id) or order_id
     drafts = []
     for item in _several(order.get("Items")):
         if not isinstance(item, dict):
@@ -89,7 +90,7 @@ def ordered(order: Mapping[str, Any], currency: str | None) -> list[Draft]:
         if "ProductCategories" in item:
             properties["Categories"] = item["ProductCategories"]
         properties.update(item)
-        key = f"{'' if order_id is None else order_id}\x1f{product}"
+        key = f"{'' if order_id is None else told}\x1f{text(product) or product}"
         drafts.append(Draft(ORDERED_PRODUCT, properties, item.get("RowTotal"), currency, key))
     return drafts
 

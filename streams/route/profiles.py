@@ -9,7 +9,7 @@ from streams.config.rule import Rule
 from streams.route.classic import classic_traits
 from streams.route.events import reshaped
 from streams.route.fields import Getter, compile_fields
-from streams.route.traits import Attributes, map_traits
+from streams.route.traits import Attributes, attribute_of, map_traits
 from streams.segment.envelope import Profile
 
 Template = Callable[[Mapping[str, Any], Profile, list[str]], Attributes]
@@ -49,12 +49,27 @@ class ProfileRule:
                 found, target, getter(message, unmapped) if getter else MISSING, unmapped, drop=not getter
             )
         if self.rename or self.drop or self.flatten:
-            found.properties = reshaped(found.properties, self.rename, self.drop, flatten=self.flatten)
+            self._reshape(found)
         self._not_replaced(found.properties)
         made: dict[str, Any] = {"attributes": found.result()}
         if patch := self._patch(message, unmapped):
             made["patch"] = patch
         return made
+
+    def _reshape(self, found: Attributes) -> None:
+        """What is dropped or renamed may be an attribute, by Klaviyo's name or Segment's."""
+        found.properties = reshaped(found.properties, self.rename, self.drop, flatten=self.flatten)
+        for name in self.drop:
+            found.take(self._attribute(name))
+        for old, new in self.rename:
+            value = found.take(self._attribute(old))
+            if value is not MISSING:
+                found.properties.setdefault(new, value)
+
+    def _attribute(self, name: str) -> str:
+        """An attribute that a field of the rule makes is gone by its own name only, not by its trait's."""
+        target = name if self.template is _none else attribute_of(name)
+        return name if any(target == own for own, _ in self.fields) else target
 
     def _not_replaced(self, properties: dict[str, Any]) -> None:
         """What is patched is not replaced as well, unless a field of the rule says so; null still clears."""

@@ -47,6 +47,7 @@ _IN_ADDRESS = {
 _COORDINATES = ("location.latitude", "location.longitude")
 _NUMERIC = frozenset((int, float))
 _IN_LOCATION = {target: target[9:] for target in _SPELLINGS if target.startswith("location.")}
+_OF_ADDRESS = tuple(name for target, name in _IN_LOCATION.items() if name not in ("ip", "timezone"))
 _PHONE_END = 6
 """Digits by which a number is known again; no number is shorter."""
 _NO_DIGIT = re.compile(r"[^0-9]+")
@@ -86,6 +87,14 @@ class Attributes:
         group[target] = value
         return True
 
+    def take(self, target: str) -> Any:
+        """The attribute of that name, which is one no more; ``MISSING`` where there is none."""
+        if target == "address":
+            for part_of in _OF_ADDRESS:
+                self.location.pop(part_of, None)
+        name = _IN_LOCATION.get(target)
+        return self.top.pop(target, MISSING) if name is None else self.location.pop(name, MISSING)
+
     def result(self) -> dict[str, Any]:
         """The profile's attributes as the API takes them, without identifiers."""
         found = dict(self.top)
@@ -94,6 +103,11 @@ class Attributes:
         if self.properties:
             found["properties"] = self.properties
         return found
+
+
+def attribute_of(trait: str) -> str:
+    """The attribute that a trait becomes, such as ``first_name`` or ``location.city``; else its own name."""
+    return _TARGETS.get(trait.removeprefix("$"), trait)
 
 
 def map_traits(message: Mapping[str, Any], profile: Profile, unmapped: list[str]) -> Attributes:

@@ -35,6 +35,19 @@ def test_the_same_order_from_another_sender_has_the_same_marks() -> None:
     assert not set(marks("$.properties.order_id")) & set(marks("$.properties.order_id", other))
 
 
+def test_a_whole_number_is_the_same_however_it_is_written() -> None:
+    """A browser writes 17, a warehouse 17.0, a server "17"."""
+    products = [{"product_id": 5}, {"product_id": 5.0}]
+    several = [
+        marks(
+            "$.properties.order_id",
+            ORDER | {"properties": {"order_id": written, "products": products}},
+        )
+        for written in (17, 17.0, "17")
+    ]
+    assert several[0] == several[1] == several[2]
+
+
 def test_ever_is_no_value_of_a_message() -> None:
     called_ever = ORDER | {"properties": {"order_id": "ever"}}
     assert not set(marks("ever", called_ever)) & set(marks("$.properties.order_id", called_ever))

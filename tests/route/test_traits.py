@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.route.sample import EVERYTHING, mapped, payloads, route
+from streams.config import ConfigError
+from tests.route.sample import EVERYTHING, mapped, payloads, route, router
 
 
 def attributes(traits: Any, **message: Any) -> Any:
@@ -132,3 +133,49 @@ def test_a_context_that_can_not_be_used_is_counted() -> None:
 def test_a_few_digits_are_not_the_persons_number() -> None:
     routed = route(EVERYTHING, {"type": "identify", "traits": {"phone": "671"}})
     assert routed.unmapped == ["traits.phone"]
+
+
+PERSON = {
+    "firstName": "Peter",
+    "last_name": "Gibbons",
+    "jobTitle": "Engineer",
+    "company": "Initech",
+    "address": {"city": "Utrecht", "country": "NL", "floor": 3},
+    "plan": "p",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "drop: [firstName, title, address, company]",
+            {"last_name": "Gibbons", "properties": {"plan": "p"}},
+        ),
+        (
+            "drop: [first_name, last_name, job_title, location.city, organization, plan]",
+            {"location": {"country": "NL"}, "properties": {"address": {"floor": 3}}},
+        ),
+        (
+            "drop: [address, company, plan, jobTitle], rename: {firstName: Vorname, last_name: Nachname}",
+            {"properties": {"Vorname": "Peter", "Nachname": "Gibbons"}},
+        ),
+        (  # the trait is left out, the attribute that the rule makes of it stays
+            "drop: [jobTitle, firstName, last_name, company, address], fields: {title: $.traits.jobTitle}",
+            {"title": "Engineer", "properties": {"plan": "p"}},
+        ),
+        ("drop: [firstName], template: none, fields: {first_name: $.traits.plan}", {"first_name": "p"}),
+    ],
+)
+def test_attributes_are_dropped_and_renamed_by_klaviyos_name_and_segments(
+    said: str, expected: dict[str, Any]
+) -> None:
+    message = {"type": "identify", "traits": PERSON}
+    routed = route(router(f"- {{when: type = 'identify', do: profile, {said}}}"), message)
+    assert payloads(routed)[0]["attributes"] == expected
+
+
+@pytest.mark.parametrize("name", ["email", "phone", "external_id"])
+def test_who_somebody_is_can_not_be_dropped(name: str) -> None:
+    with pytest.raises(ConfigError, match="tells whose the profile is"):
+        router(f"- {{when: type = 'identify', do: profile, drop: {name}}}")

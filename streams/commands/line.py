@@ -51,6 +51,10 @@ def gateway(
 
 def worker(
     stages: Annotated[list[StageName] | None, typer.Argument(help="All, if none is named.")] = None,
+    skip_deleted: Annotated[
+        bool,
+        typer.Option(help="Go on without records that their topic deleted unread, instead of ending."),
+    ] = False,
     config: ConfigFile = FILE,
 ) -> None:
     """Run stages: one in this process, several as child processes that are restarted when they end."""
@@ -59,9 +63,10 @@ def worker(
     start_logging(named[0] if len(named) == 1 else "worker")
     end_with_parent()
     if len(named) > 1:
+        more = ["--skip-deleted"] if skip_deleted else []
         from streams.engine.supervisor import supervise
 
-        raise typer.Exit(supervise({stage.value: _command(stage, config) for stage in named}, PARENT))
+        raise typer.Exit(supervise({stage.value: _command(stage, config, more) for stage in named}, PARENT))
     from functools import partial
 
     import uvloop
@@ -69,8 +74,10 @@ def worker(
     from streams import wiring
     from streams.engine.worker import run
 
-    raise typer.Exit(uvloop.run(run(values, partial(wiring.build, named[0].value))))
+    raise typer.Exit(
+        uvloop.run(run(values, partial(wiring.build, named[0].value), skip_deleted=skip_deleted))
+    )
 
 
-def _command(stage: StageName, config: Path) -> list[str]:
-    return [sys.executable, "-m", "streams", "worker", stage.value, "--config", str(config)]
+def _command(stage: StageName, config: Path, more: list[str]) -> list[str]:
+    return [sys.executable, "-m", "streams", "worker", stage.value, "--config", str(config), *more]

@@ -32,7 +32,13 @@ class Ownership:
     """One task a slot. A slot is opened only when this process has that partition of every input."""
 
     def __init__(
-        self, place: Place, stage: Stage, fatal: Callable[[BaseException], None], most: int = MOST_SLOTS
+        self,
+        place: Place,
+        stage: Stage,
+        fatal: Callable[[BaseException], None],
+        *,
+        most: int = MOST_SLOTS,
+        skip_deleted: bool = False,
     ) -> None:
         self.consumer: Any = None
         self._place = place
@@ -42,6 +48,7 @@ class Ownership:
         self._dealt = False
         self._lives: dict[int, asyncio.Task[None]] = {}
         self._slots: dict[int, Slot] = {}
+        self._skip_deleted = skip_deleted
         self._room = asyncio.Semaphore(most)
         self._waiting: set[int] = set()
         self._alarm: asyncio.TimerHandle | None = None
@@ -147,11 +154,8 @@ class Ownership:
         for topic, tp in tps.items():
             start = slot.inbox.next.setdefault(topic, first[tp])
             if start < first[tp]:
-                raise StateMismatch(
-                    f"{tp.topic} [{tp.partition}] begins at {first[tp]}, this stage stopped at {start}: "
-                    f"{first[tp] - start} records were deleted unread. Raise the topic's retention; to go on "
-                    "without them, reset the stage (`streams audit` names what is missing)."
-                )
+                self._skip(tp, start, first[tp])
+                slot.inbox.next[topic] = first[tp]
         if slot.partition not in self._owned:
             return False
         self._slots[slot.partition] = slot
@@ -162,6 +166,18 @@ class Ownership:
             "slot_open", stage=slot.stage, partition=slot.partition, restored=applied, next=slot.inbox.next
         )
         return True
+
+    def _skip(self, tp: TP, start: int, first: int) -> None:
+        """Go on without records that are gone, if whoever runs this said so."""
+        if not self._skip_deleted:
+            raise StateMismatch(
+                f"{tp.topic} [{tp.partition}] begins at {first}, this stage stopped at {start}: "
+                f"{first - start} records were deleted unread. Raise the topic's retention; to go on without "
+                f"them: `streams worker {self._stage.name} --skip-deleted` (`streams audit` names what is "
+                "missing)."
+            )
+        log.error("deleted_skipped", stage=self._stage.name, topic=tp.topic, partition=tp.partition,
+                  first=start, end=first)  # fmt: skip
 
     def ready(self) -> bool:
         """Whether the group has dealt and every slot that is ours, and has room, is open."""

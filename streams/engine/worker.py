@@ -119,8 +119,13 @@ def application(config: Config, stage: Stage, ownership: Ownership) -> faust.App
     return app
 
 
-async def run(config: Config, build: Callable[[Context], Stage]) -> int:
+async def run(config: Config, build: Callable[[Context], Stage], *, skip_deleted: bool = False) -> int:
     """Run the stage that ``build`` makes until SIGTERM or SIGINT; wait for whatever is away at the start.
+
+    Args:
+        config: of the line.
+        build: makes the stage.
+        skip_deleted: go on where an input begins, if it begins behind what the stage did last.
 
     Returns:
         0 when told to stop; when something ended it, which is in the log, 1, or 4 if a restart can't help.
@@ -143,7 +148,7 @@ async def run(config: Config, build: Callable[[Context], Stage]) -> int:
         return 0
     stage, control = starting.result()
     async with control:
-        why = await _live(config, stage, ended, end)
+        why = await _live(config, stage, ended, end, skip_deleted)
     if why is not None:
         log.error("ended", stage=stage.name, error=type(why).__name__, why=str(why))
         return STANDS if isinstance(why, StateMismatch) else 1
@@ -160,7 +165,9 @@ async def _prepare(config: Config, build: Callable[[Context], Stage]) -> tuple[S
     return stage, control
 
 
-async def _live(config: Config, stage: Stage, ended: "asyncio.Future[Any]", end: End) -> BaseException | None:
+async def _live(
+    config: Config, stage: Stage, ended: "asyncio.Future[Any]", end: End, skip_deleted: bool
+) -> BaseException | None:
     """Run the stage until it is ended; why, or None when it was told to stop."""
     folder, lock = lock_folder(config.data, stage.name)
     memory = Memory()
@@ -177,7 +184,7 @@ async def _live(config: Config, stage: Stage, ended: "asyncio.Future[Any]", end:
         memory=memory,
     )
     _quieten_gc()
-    ownership = Ownership(place, stage, end)
+    ownership = Ownership(place, stage, end, skip_deleted=skip_deleted)
     app = application(config, stage, ownership)
     log.info("starting", stage=stage.name, pid=os.getpid(), folder=str(folder))
     why: BaseException | None = None

@@ -37,7 +37,7 @@ class Opened(Ownership):
 def owner(most: int) -> Opened:
     place = Place("dedupe", INPUTS, "", True, 4, 4, {}, Path(), Memory())
     stage: Any = Stage()
-    return Opened(place, stage, lambda why: None, most)
+    return Opened(place, stage, lambda why: None, most=most)
 
 
 async def dealt(owner: Ownership, *partitions: int) -> None:

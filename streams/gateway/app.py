@@ -155,8 +155,10 @@ class Gateway:
         await self._accept(pieces, door)
 
     async def _accept(self, pieces: list[Piece], door: SourceDoor) -> None:
-        if self._state.encoders is None:
-            raise Away("the gateway waits for the schema registry")
+        if (
+            self._state.encoders is None or self._state.slots is None
+        ):  # dedupe stops at a space without a slot
+            raise Away("the gateway waits for the schema registry or the slots of the spaces")
         bytes_ = self._limits.max_event_bytes
         arrival = Arrival(door.name, door.spaces, _now_ms(), self._trace(), bytes_, self._plan)
         out = records.of_segment(pieces, arrival, self._state.encoders, self._partitions)

@@ -225,8 +225,10 @@ async def test_the_broker_away_is_503_with_retry_after(gateway: Running) -> None
     assert int(headers["Retry-After"]) > 0
 
 
-async def test_before_the_registry_has_answered_posts_are_503(gateway: Running) -> None:
-    gateway.state.encoders = None
+@pytest.mark.parametrize("unknown", ["encoders", "slots"])
+async def test_before_registry_and_slots_are_known_posts_are_503(gateway: Running, unknown: str) -> None:
+    """A record of a space without a slot would stop dedupe for all spaces."""
+    setattr(gateway.state, unknown, None)
 
     status, _, headers = await gateway.post("/v1/page", PAGE, headers=basic(WRITE_KEY))
 

@@ -24,6 +24,7 @@ _made = pytest.StashKey[Path]()
 _TOGETHER = {
     "tests/whole/test_broken_stack.py": "own stack",
     "tests/local/test_stack.py": "own stack",
+    "tests/engine/test_stopping.py": "own stack",
     "tests/whole/": "whole",
     "tests/klaviyo/test_contract.py": "contract",
 }

@@ -8,7 +8,7 @@ import pytest
 from streams.local import stack as local
 from tests.line import Bench, eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("own stack")]
+pytestmark = pytest.mark.stack
 
 
 def test_it_ends_without_a_word_of_what_it_left(tmp_path: Path) -> None:

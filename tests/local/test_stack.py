@@ -23,7 +23,7 @@ from streams.local.fetch import PROJECT, data_folder
 from streams.local.stack import Stack, StackUnavailable
 from tests.line import PIPELINE, eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("own stack")]
+pytestmark = pytest.mark.stack
 
 UP = """
 import sys; from pathlib import Path; from streams.local import stack

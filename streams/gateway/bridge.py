@@ -102,7 +102,7 @@ class Bridge:
         log.info("bridge_started", topic=self._crossing.topic, group=self._crossing.group, pid=os.getpid())
         while not stop.is_set():
             batch = self._foreign.read()
-            self._producer.poll(0)
+            self._hear()
             if self._lost:
                 raise Again("all brokers were away")
             if batch:
@@ -123,6 +123,12 @@ class Bridge:
         """Such a producer may never end its next send_offsets_to_transaction (librdkafka issue 5456)."""
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public constant
             self._lost = True
+
+    def _hear(self) -> None:
+        try:
+            self._producer.poll(0)
+        except KafkaException as fatal:  # raised, where the callback for errors is not told
+            raise Again(fatal.args[0].str()) from fatal
 
     def _tell(self) -> None:
         self._told = time.monotonic()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -14,6 +15,8 @@ from streams.engine.telemetry import log
 
 DELIVERY_TIMEOUT_MS = 8_000
 _POLL_S = 0.1
+_FAREWELLS = 3
+"""How often a producer that ended is asked for the receipts of what it held: they are there at once."""
 _SETTINGS: dict[str, str | int] = {
     "acks": "all",
     "enable.idempotence": "true",
@@ -63,7 +66,6 @@ class Publisher:
         self._settled: list[_Receipt] = []
         self._waiting: set[asyncio.Future[None]] = set()
         self._stop = threading.Event()
-        self._fatal = False
         self._thread: threading.Thread | None = None
         self._producer = self._make()
         self.in_flight = 0
@@ -75,8 +77,6 @@ class Publisher:
         return Producer({**self._client, "error_cb": self._heard}, logger=logging.getLogger("streams.kafka"))
 
     def _heard(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._fatal = True
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the library's public constant
             if self.reachable:
                 log.warning("kafka_away", why=error.str())
@@ -90,20 +90,23 @@ class Publisher:
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._stop.is_set():
-            self._producer.poll(_POLL_S)
-            if self._fatal:
-                self._replace()
+            try:
+                self._producer.poll(_POLL_S)
+            except KafkaException as fatal:  # the library raises what its callback for errors is not told
+                self._replace(fatal)
             if self._settled:
                 settled = self._settled.copy()
                 del self._settled[: len(settled)]
                 loop.call_soon_threadsafe(self._settle, settled)
 
-    def _replace(self) -> None:
+    def _replace(self, fatal: KafkaException) -> None:
         """Take a new producer where librdkafka says that the old one can't go on."""
-        log.error("producer_replaced", why="a fatal error; what it held is answered with 503")
-        old, self._producer, self._fatal = self._producer, self._make(), False
+        log.error("producer_replaced", why=f"{fatal}; what it held is answered with 503")
+        old, self._producer = self._producer, self._make()
         old.purge()
-        old.poll(0)
+        for _ in range(_FAREWELLS):
+            with suppress(KafkaException):  # it may say it once more
+                old.poll(0)
 
     def _settle(self, settled: list[_Receipt]) -> None:
         for receipt in settled:

@@ -7,6 +7,7 @@ import pytest
 
 from streams.engine.errors import Away
 from streams.gateway.publish import Publisher, Records
+from tests.gateway.fatal import fail
 
 Start = Callable[..., Awaitable[Publisher]]
 MOCK = {"test.mock.num.brokers": 1}
@@ -95,7 +96,7 @@ async def test_after_a_fatal_error_a_new_producer_goes_on(start: Start, unused_t
     stuck = asyncio.ensure_future(publisher.publish(records(b"1")))
     await asyncio.sleep(0)
     publisher._client |= MOCK
-    publisher._fatal = True
+    fail(publisher._producer)
 
     async with asyncio.timeout(10):
         with pytest.raises(Away):

@@ -30,6 +30,8 @@ class Ready:
     by: tuple[str, str]
     list: str = ""
     observed: bool = False
+    dated: bool = False
+    """The rule says when consent was given: before, and elsewhere."""
     step: Step = "name"
     list_step: Step = "name"
     named_after: int = 0
@@ -85,7 +87,8 @@ def asked(op: Operation, payload: Mapping[str, Any]) -> Prepared | NotSent:
     needed = _needed(parts)
     by = next((name, who[name]) for name in ("email", "phone_number") if name in needed)
     ignored = tuple(part for part in wanted if part not in parts)
-    return Prepared(Ready(Word(kind, parts, time, source=source), who, by, ref), len(op["payload"]), ignored)
+    word, dated = Word(kind, parts, time, source=source), bool(payload.get("consented_at"))
+    return Prepared(Ready(word, who, by, ref, dated=dated), len(op["payload"]), ignored)
 
 
 def observed(op: Operation, payload: Mapping[str, Any]) -> Prepared | NotSent:

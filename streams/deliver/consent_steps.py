@@ -71,8 +71,18 @@ def _step(row: Row, behind: Sequence[Row], now_ms: int) -> Step:
         return verdict
     if any(_covers(other.ready.word, ready.word) for other in behind if not other.ready.observed):
         return "superseded"
-    ready.historical = ready.word.kind == "subscribe" and now_ms - ready.word.time > LIVE_MS
+    ready.historical = ready.word.kind == "subscribe" and _before(row, now_ms)
     return cast("Step", ready.word.kind)
+
+
+def _before(row: Row, now_ms: int) -> bool:
+    """Whether it is imported with its date, which asks nobody for a confirmation.
+
+    Who must confirm is asked even if the lane was late, unless the rule says the date or it is backfill.
+    """
+    ready: Ready = row.ready
+    late = now_ms - ready.word.time > LIVE_MS
+    return late and (row.backfill or ready.dated or not ready.double_opt_in)
 
 
 def _covers(newer: Word, older: Word) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.deliver.fake_slot import Fuse
 from tests.deliver.line import FREE, Line, Sim, simulator
-from tests.deliver.test_consent import SUBSCRIBE, at_klaviyo, now, say
+from tests.deliver.test_consent import SUBSCRIBE, at_klaviyo, consent, now, say
 from tests.deliver.test_lists import calls, ends, make_list
 
 NEWS = {"list": "News"}
@@ -62,6 +62,22 @@ async def confirm(sim: Sim, email: str, list_id: str, at: str) -> None:
     await at_klaviyo(sim, "create", email, list_id, historical_import=True, profiles={"data": [row]})
 
 
+async def test_whoever_is_only_late_is_still_asked_for_a_confirmation() -> None:
+    """What came by backfill or says when consent was given is imported with its date, which asks nobody."""
+    async with simulator(**DOUBLE) as sim:
+        await make_list(sim)
+        line = Line(sim.url)
+        before = now() - 3_600_000
+        dated = NEWS | {"consented_at": "2024-02-03T04:05:06Z"}
+        line.put(say(1, 1, payload=NEWS, time=before), say(2, 2, payload=dated))
+        line.put(say(3, 3, payload=NEWS, time=before), topic="klaviyo.consent.backfill")
+        await line.drain()
+        (found,) = (await sim.get("lists"))["data"]
+        assert len(found["pending"]) == 1
+        subscribed = {who for who, said in (await consent(sim)).items() if said == "SUBSCRIBED"}
+        assert subscribed == {"u2@shop.io", "u3@shop.io"}
+
+
 @pytest.mark.parametrize("do", [{"status": 503}, {"status": 429, "headers": {"retry-after": "1"}}], ids=str)
 async def test_what_was_not_taken_is_repeated(do: dict[str, Any]) -> None:
     async with simulator(**DOUBLE) as sim:
@@ -79,7 +95,7 @@ async def test_consent_given_before_asks_for_no_confirmation_and_may_be_repeated
         list_id = await make_list(sim)
         await sim.fault({"path": "*-bulk-create-jobs"}, {"reset": "after"}, times=1)
         line = Line(sim.url)
-        line.put(say(1, 1, payload=NEWS, time=now() - 3_600_000))
+        line.put(say(1, 1, payload=NEWS, time=now() - 3_600_000), topic="klaviyo.consent.backfill")
         await line.drain()
         (found,) = (await sim.get("lists"))["data"]
         assert found["id"] == list_id

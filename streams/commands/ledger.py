@@ -7,7 +7,7 @@ import typer
 
 from streams.commands import redrive
 from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, reached, say, settings
-from streams.commands.redrive import AccountName, Event, Lane, Reason, Since, Stage, filters_of
+from streams.commands.redrive import AccountName, Event, Lane, Reason, Since, Stage, Until, filters_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,6 +63,7 @@ def list_dead_letters(
     account: AccountName = None,
     stage: Stage = None,
     since: Since = None,
+    until: Until = None,
     event: Event = None,
     config: ConfigFile = FILE,
     as_json: Json = False,
@@ -70,7 +71,7 @@ def list_dead_letters(
     """List dead letters, oldest first in each partition; --json has one a line, bytes in base64."""
     from streams.ledger.dead_letters import listing
 
-    filters = filters_of(reason, lane, account, stage, since, event)
+    filters = filters_of(reason, lane, account, stage, since, event, until)
     letters = listing(reached(settings(config)), filters)
     if as_json:
         for letter in letters:

@@ -22,6 +22,7 @@ Stage = Annotated[str | None, typer.Option("--stage", help="Only those this stag
 Since = Annotated[
     str | None, typer.Option("--since", help="Only later ones: ISO 8601, or an age such as 2h.")
 ]
+Until = Annotated[str | None, typer.Option("--until", help="Only earlier ones, written like --since.")]
 Event = Annotated[str | None, typer.Option("--event", help="Only this event id.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="As listed: PARTITION-OFFSET.")]
 All = Annotated[bool, typer.Option("--all", help="All of them, where no filter and no ID is given.")]
@@ -48,6 +49,7 @@ def redrive(
     account: AccountName = None,
     stage: Stage = None,
     since: Since = None,
+    until: Until = None,
     event: Event = None,
     everything: All = False,
     again: Again = False,
@@ -62,7 +64,7 @@ def redrive(
     """
     from streams.ledger.redrive import Plan
 
-    filters = filters_of(reason, lane, account, stage, since, event)
+    filters = filters_of(reason, lane, account, stage, since, event, until)
     plan = Plan("redrive", filters, _letters(ids, filters, everything), again=again, dry_run=dry_run)
     _run(plan, config, as_json)
 
@@ -77,6 +79,7 @@ def discard(
     account: AccountName = None,
     stage: Stage = None,
     since: Since = None,
+    until: Until = None,
     event: Event = None,
     everything: All = False,
     again: Again = False,
@@ -91,7 +94,7 @@ def discard(
         raise typer.BadParameter(
             "say why: it is shown wherever the letter is listed", param_hint="--reason-text"
         )
-    filters = filters_of(reason, lane, account, stage, since, event)
+    filters = filters_of(reason, lane, account, stage, since, event, until)
     letters = _letters(ids, filters, everything)
     _run(Plan("discard", filters, letters, again=again, dry_run=dry_run, why=reason_text), config, as_json)
 
@@ -103,6 +106,7 @@ def filters_of(
     stage: str | None,
     since: str | None,
     event: str | None,
+    until: str | None,
 ) -> "Filters":
     """The options' filters. A reason, lane or stage that can't be is an error: none found looks well."""
     from datetime import UTC, datetime
@@ -114,11 +118,14 @@ def filters_of(
     _one_of("--reason", reason and reason.partition(":")[0], [each.value for each in Known])
     _one_of("--lane", lane, ALL)
     _one_of("--stage", stage, STAGES)
+    now = datetime.now(UTC)
     try:
-        after = since_ms(since, datetime.now(UTC)) if since else None
+        after, before = (None if text is None else since_ms(text, now) for text in (since, until))
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from None
-    return Filters(reason, lane, account, stage, after, event)
+        raise typer.BadParameter(str(error), param_hint="--since, --until") from None
+    if after is not None and before is not None and after >= before:
+        raise typer.BadParameter("nothing lies between --since and --until")
+    return Filters(reason, lane, account, stage, after, event, before)
 
 
 def _one_of(option: str, given: str | None, known: Collection[str]) -> None:

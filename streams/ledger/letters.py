@@ -18,7 +18,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which dead letters; None = any. ``since`` in milliseconds since the epoch."""
+    """Which dead letters; None = any. ``since`` and ``until`` in milliseconds since the epoch, the latter not
+    included.
+    """
 
     reason: str | None = None
     lane: str | None = None
@@ -26,6 +28,7 @@ class Filters:
     stage: str | None = None
     since: int | None = None
     event: str | None = None
+    until: int | None = None
 
     def match(self, letter: Mapping[str, Any]) -> bool:
         """Whether a dead letter passes. A reason matches with and without its detail after the colon."""
@@ -36,6 +39,7 @@ class Filters:
             and self.stage in (None, letter["stage"])
             and self.event in (None, letter["event_id"])
             and (self.since is None or letter["at"] >= self.since)
+            and (self.until is None or letter["at"] < self.until)
         )
 
 

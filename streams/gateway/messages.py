@@ -12,6 +12,8 @@ from streams.segment.tracking_plan import TrackingPlan
 
 TYPES = frozenset({"track", "identify", "page", "screen", "group", "alias"})
 LONGEST_NAME = 1024
+EXACT = 2**53
+"""Whole numbers beyond 64 bits are read as floats, and several as the same one: two people as one."""
 _NOTHING: dict[str, Any] = {}
 _OBJECTS = ("context", "properties", "traits")
 _NAMED = frozenset({"page", "screen"})
@@ -142,6 +144,9 @@ def _id(message: Mapping[str, Any], field: str, wrong: list[str]) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         wrong.append(f"{field} must be a string, this is {_kind(value)}")
+        return None
+    if isinstance(value, float) and abs(value) > EXACT:
+        wrong.append(f"{field} is a number too long to be read exactly: send it as a string")
         return None
     if not isinstance(value, str):
         value = str(int(value)) if isinstance(value, int) or value.is_integer() else repr(value)

@@ -145,6 +145,7 @@ def test_a_user_id_that_became_a_float_on_its_way_is_the_same_person(value: Any,
     assert message_of({"user_id": value, "email": "a@x.io"}, IDENTIFY).message.get("userId") == user_id
 
 
-def test_a_user_id_of_bytes_is_none() -> None:
-    with pytest.raises(Unmappable, match="bytes"):
-        message_of({"user_id": b"ab"}, IDENTIFY)
+@pytest.mark.parametrize(("value", "says"), [(b"ab", "bytes"), (1e20, "exactly"), (float("inf"), "exactly")])
+def test_what_names_nobody_for_certain_is_no_user_id(value: Any, says: str) -> None:
+    with pytest.raises(Unmappable, match=says):
+        message_of({"user_id": value}, IDENTIFY)

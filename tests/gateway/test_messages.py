@@ -186,3 +186,13 @@ def test_a_dead_letter_fits_a_record_however_large_batches_may_be() -> None:
 
     assert out.refused == [Reason.TOO_LARGE]
     assert len(out.topics["dead.letters"][0]["value"]) < RECORD_BYTES
+
+
+def test_ids_that_only_differ_where_floats_end_are_never_one_person() -> None:
+    bodies = [b'{"type":"page","userId":10987654321098765432%d}' % n for n in (1, 2)]
+
+    got = [read(orjson.loads(body), body, body, ARRIVAL) for body in bodies]
+
+    assert all(isinstance(each, Refusal) and "send it as a string" in each.detail for each in got)
+    assert one({"type": "page", "userId": 2**64 - 1})["user_id"] == "18446744073709551615"
+    assert one({"type": "page", "userId": 1e15})["user_id"] == "1000000000000000"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from streams.gateway.messages import EXACT
 from streams.segment.times import epoch_ms
 
 _OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
@@ -117,6 +118,8 @@ def _id(value: Any) -> str | int | None:
     """A user id, whose column may have become one of floats on its way: 12.0 is 12, and NaN is none."""
     if isinstance(value, bytes):
         raise Unmappable("the user id is bytes")
+    if isinstance(value, float) and abs(value) > EXACT:
+        raise Unmappable("the user id is a number too long to be read exactly: it has to be text")
     if isinstance(value, float | Decimal):
         exact = Decimal(value)
         if exact.is_nan():

@@ -36,10 +36,6 @@ class SchemaApi:
         reply = self._call("GET", f"/schemas/ids/{number}")
         return None if reply is None else str(reply["schema"])
 
-    def subjects(self) -> list[str]:
-        """All subjects."""
-        return self._call("GET", "/subjects") or []
-
     def register(self, subject: str, schema: str) -> int:
         """Register and return the id. Raises Misconfigured when it is not compatible."""
         path = f"/subjects/{quote(subject, safe='')}/versions"

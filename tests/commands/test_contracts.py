@@ -161,7 +161,7 @@ def test_a_line_reports_what_it_refused_and_learns_from_what_it_took(
         "routed",
         "u1",
     )
-    assert f"{prefix}contract.order_completed" in api(bench.config).subjects()
+    assert api(bench.config)._call("GET", f"/subjects/{prefix}contract.order_completed/versions") == [1]
 
 
 def test_learned_contracts_are_written_and_none_is_overwritten(tmp_path: Path) -> None:

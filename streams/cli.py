@@ -4,6 +4,7 @@
 end in the same way: state and log do not fit · 130 interrupted.
 """
 
+import errno
 import sys
 from typing import Annotated
 
@@ -78,6 +79,10 @@ def exit_code(error: Exception) -> int | None:
         return STANDS
     if isinstance(error, EngineError):
         return AWAY if isinstance(error, Away) else WRONG
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return AWAY
+    if isinstance(error, OSError) and error.filename is not None:  # a file or folder of the caller's
+        return WRONG
     # named, not imported: their rooms are slow to load, and only some commands need them
     names = {each.__name__ for each in type(error).__mro__}
     if "ConfigError" in names:

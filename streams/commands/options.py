@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FILE = Path("pipeline.yaml")
 PARENT = "STREAMS_PARENT_PIPE"
 """Number of the pipe that closes when the parent ends, however it ends."""
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ConfigFile = Annotated[Path, typer.Option("--config", help="The pipeline's file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -48,7 +49,10 @@ def start_logging(stage: str) -> None:
     """Log lines go to stderr from now on; ``STREAMS_LOG`` is the least level that shows."""
     from streams.engine.telemetry import setup_logging
 
-    setup_logging(stage, level=os.environ.get("STREAMS_LOG", "INFO"))
+    level = os.environ.get("STREAMS_LOG") or "INFO"
+    if level.upper() not in LEVELS:
+        raise typer.BadParameter(f"no level {level}; there are {', '.join(LEVELS)}", param_hint="STREAMS_LOG")
+    setup_logging(stage, level=level)
 
 
 def say(text: str) -> None:

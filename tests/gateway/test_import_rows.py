@@ -196,7 +196,8 @@ def test_a_query_is_read_likewise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [datetime(2026, 1, 1, 12, tzinfo=UTC), date(2026, 1, 1), Decimal("1.50"), 7, 1.5, "x", None]
+    "value",
+    [datetime(2026, 1, 1, 12, tzinfo=UTC), date(2026, 1, 1), Decimal("1.50"), 7, 1.5, "x", b"\0\xff", None],
 )
 def test_a_cursor_of_any_kind_survives_json(value: object) -> None:
     from streams.gateway.rows.sql import _kept, _read  # noqa: PLC0415

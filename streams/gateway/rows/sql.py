@@ -113,6 +113,8 @@ def _kept(value: Any) -> Any:
         return {"date": value.isoformat()}
     if isinstance(value, Decimal):
         return {"decimal": str(value)}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
     if value is None or isinstance(value, int | float | str):
         return value
     return {"text": str(value)}
@@ -122,6 +124,7 @@ _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "datetime": datetime.fromisoformat,
     "date": date.fromisoformat,
     "decimal": Decimal,
+    "bytes": bytes.fromhex,
     "text": str,
 }
 

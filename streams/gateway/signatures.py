@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from hashlib import sha1, sha256
@@ -121,6 +122,7 @@ def klaviyo(
 
 def _header_time(value: str) -> int | None:
     try:
-        return int(parsedate_to_datetime(value).timestamp() * 1000)
+        read = parsedate_to_datetime(value)
+        return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         return epoch_ms(value)

@@ -1,6 +1,7 @@
 """A webhook is let in by the bytes it was signed with, and by no others."""
 
 import hmac
+import time
 from hashlib import sha1, sha256
 
 import pytest
@@ -92,3 +93,18 @@ def test_an_unreadable_timestamp_is_refused_even_when_signed() -> None:
     signature = hmac.new(b"s", b"{}" + b"soon", sha256).hexdigest()
 
     assert klaviyo(("s",), b"{}", KlaviyoHeaders(ID, "soon", signature), STAMP_MS, 300) is not None
+
+
+@pytest.mark.parametrize("stamp", [STAMP, STAMP.replace("GMT", "-0000"), STAMP.removesuffix(" GMT")])
+def test_a_timestamp_is_utc_whatever_the_machines_zone_is(
+    stamp: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signature = hmac.new(b"s", BODY + stamp.encode(), sha256).hexdigest()
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+
+    try:
+        assert klaviyo(("s",), BODY, KlaviyoHeaders(ID, stamp, signature), STAMP_MS, 1) is None
+    finally:
+        monkeypatch.undo()
+        time.tzset()

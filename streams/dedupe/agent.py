@@ -30,6 +30,7 @@ class Dedupe:
         self._slots = context.slots
         self._window_ms = int(context.config.dedupe.window_days * DAY_MS)
         envelope = context.registry.codec("envelope")
+        self._whole = envelope.decode
         self._lead = envelope.prefix(upto="accepted_at")
         self._identity = envelope.prefix(upto="event_id")
         self._unique = context.registry.codec("unique")
@@ -52,7 +53,7 @@ class Dedupe:
         leads: list[tuple[Record, Lead]] = []
         for record in batch.records:
             try:
-                leads.append((record, cast("Lead", self._lead(record.value))))
+                leads.append((record, self._read(record.value)))
             except Unreadable as why:
                 self._refuse(outbox, record, batch.topic, slot.partition, why)
         uids = [lead["uid"] for _, lead in leads]
@@ -77,6 +78,13 @@ class Dedupe:
         last = leads[-1][1]["accepted_at"] if leads else None
         outbox.position(batch.topic, batch.records[-1].offset + 1, last)
         return outbox
+
+    def _read(self, value: bytes) -> Lead:
+        """The first fields. Raises Unreadable: what is none may begin like one, but of no known space."""
+        lead = cast("Lead", self._lead(value))
+        if lead["space"] not in self._slots.spaces:
+            self._whole(value)
+        return lead
 
     def _forget(self, slot: Slot) -> None:
         """Drop what is too old, if anything is: each dropped range costs the reads behind it."""

@@ -2,14 +2,18 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 from streams.dedupe.agent import Dedupe
 from streams.dedupe.marks import mark
+from streams.engine.codec import Codec
 from streams.engine.inbox import Batch
+from streams.engine.slots import Slots
 from streams.engine.store import Memory, Store
+from streams.gateway.messages import Arrival, Read, read
+from tests.gateway.conftest import own
 
 TICK = Batch("", ())
 WINDOW_MS = 1_000
@@ -35,3 +39,38 @@ def test_a_tick_drops_old_marks_and_leaves_a_store_without_any_alone(
     assert dropped == [mark(6, b"")]
     assert [key for key, _ in store.scan(b"m")] == [mark(bucket, UID) for bucket in (6, 7, 8)]
     store.close()
+
+
+class Record(NamedTuple):
+    offset: int
+    value: bytes
+    key: bytes = b"k"
+    timestamp: int = 1
+
+
+@pytest.mark.parametrize("garbage", [b"", bytes(30), bytes(300), b"garbage", UID + b"\x02x\x02", b"x" * 500])
+def test_what_only_begins_like_an_envelope_is_a_dead_letter_and_the_next_goes_on(garbage: bytes) -> None:
+    message = b'{"type":"page","userId":"u"}'
+    arrival = Arrival("web", ("acme",), WINDOW_MS, "t", 32_768)
+    ((_, envelope),) = cast("Read", read({"type": "page", "userId": "u"}, message, message, arrival))
+    good = own("envelope").encode(envelope)
+    config = SimpleNamespace(dedupe=SimpleNamespace(window_days=7))
+    context: Any = SimpleNamespace(
+        config=config, registry=SimpleNamespace(codec=known), slots=Slots({"acme": 3})
+    )
+    slot: Any = SimpleNamespace(partition=0, store=SimpleNamespace(get_many=lambda keys: [None] * len(keys)))
+
+    outbox = Dedupe(context).step(
+        Batch("segment.events", [Record(0, good[:5] + garbage), Record(1, good)]), slot
+    )
+
+    assert outbox is not None
+    assert len(outbox.dead_letters) == 1
+    assert [partition for partition, _, _ in outbox.records["segment.unique"]] == [3]
+    assert outbox.positions == {"segment.events": 2}
+
+
+def known(name: str) -> Codec:
+    codec = own(name)
+    codec._writers[7] = codec.schema
+    return codec

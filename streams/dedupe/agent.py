@@ -74,7 +74,10 @@ class Dedupe:
                 value = self._unique.frame + bytes_field(record.value) + self._origin({"origin": origin})
                 outbox.send(onward, self._slots.space(lead["space"]), record.key, value)
             else:
-                self._duplicate(outbox, record, origin)
+                try:
+                    self._duplicate(outbox, record, origin)
+                except Unreadable as why:
+                    self._refuse(outbox, record, batch.topic, slot.partition, why)
         last = leads[-1][1]["accepted_at"] if leads else None
         outbox.position(batch.topic, batch.records[-1].offset + 1, last)
         return outbox

@@ -10,6 +10,7 @@ from streams.dedupe.agent import Dedupe
 from streams.dedupe.marks import mark
 from streams.engine.codec import Codec
 from streams.engine.inbox import Batch
+from streams.engine.outbox import Outbox
 from streams.engine.slots import Slots
 from streams.engine.store import Memory, Store
 from streams.gateway.messages import Arrival, Read, read
@@ -48,26 +49,39 @@ class Record(NamedTuple):
     timestamp: int = 1
 
 
-@pytest.mark.parametrize("garbage", [b"", bytes(30), bytes(300), b"garbage", UID + b"\x02x\x02", b"x" * 500])
-def test_what_only_begins_like_an_envelope_is_a_dead_letter_and_the_next_goes_on(garbage: bytes) -> None:
+def stepped(*garbage: bytes) -> Outbox:
+    """What becomes of a good record and, before and behind it, of such that begin with its frame or bytes."""
+    config = SimpleNamespace(dedupe=SimpleNamespace(window_days=7))
+    registry = SimpleNamespace(codec=known)
+    context: Any = SimpleNamespace(config=config, registry=registry, slots=Slots({"acme": 3}))
+    slot: Any = SimpleNamespace(partition=0, store=SimpleNamespace(get_many=lambda keys: [None] * len(keys)))
+    records = [Record(offset, value) for offset, value in enumerate(garbage)]
+    outbox = Dedupe(context).step(Batch("segment.events", records), slot)
+    assert outbox is not None
+    assert outbox.positions == {"segment.events": len(garbage)}
+    return outbox
+
+
+def good() -> bytes:
     message = b'{"type":"page","userId":"u"}'
     arrival = Arrival("web", ("acme",), WINDOW_MS, "t", 32_768)
     ((_, envelope),) = cast("Read", read({"type": "page", "userId": "u"}, message, message, arrival))
-    good = own("envelope").encode(envelope)
-    config = SimpleNamespace(dedupe=SimpleNamespace(window_days=7))
-    context: Any = SimpleNamespace(
-        config=config, registry=SimpleNamespace(codec=known), slots=Slots({"acme": 3})
-    )
-    slot: Any = SimpleNamespace(partition=0, store=SimpleNamespace(get_many=lambda keys: [None] * len(keys)))
+    return own("envelope").encode(envelope)
 
-    outbox = Dedupe(context).step(
-        Batch("segment.events", [Record(0, good[:5] + garbage), Record(1, good)]), slot
-    )
 
-    assert outbox is not None
+@pytest.mark.parametrize("garbage", [b"", bytes(30), bytes(300), b"garbage", UID + b"\x02x\x02", b"x" * 500])
+def test_what_only_begins_like_an_envelope_is_a_dead_letter_and_the_next_goes_on(garbage: bytes) -> None:
+    outbox = stepped(good()[:5] + garbage, good())
+
     assert len(outbox.dead_letters) == 1
     assert [partition for partition, _, _ in outbox.records["segment.unique"]] == [3]
-    assert outbox.positions == {"segment.events": 2}
+
+
+def test_the_torn_copy_of_an_event_is_a_dead_letter() -> None:
+    outbox = stepped(good(), good()[:29], good())
+
+    assert (len(outbox.dead_letters), len(outbox.outcomes)) == (1, 1)
+    assert len(outbox.records["segment.unique"]) == 1
 
 
 def known(name: str) -> Codec:

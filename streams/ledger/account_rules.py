@@ -15,6 +15,7 @@ PIN_YEARS: Final = 2
 PIN_WARN_DAYS: Final = 90
 SHOWN: Final = 10
 """Names in one line."""
+_NEW_KEY: Final = "set accounts.{}.klaviyo.api_key to a valid private key, restart `streams worker deliver`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,7 @@ def key(name: str, answer: Answer) -> Iterable[Finding]:
     if answer.status == 200:
         yield ok("keys", f"{name}: Klaviyo takes the key{_whose(answer)}")
     elif answer.status == 401:
-        yield fail(
-            "keys", f"{name}: Klaviyo does not know the key", f"set a valid private key as accounts.{name}"
-        )
+        yield fail("keys", f"{name}: Klaviyo does not know the key", _NEW_KEY.format(name))
     else:
         yield _untold("keys", name, answer, "accounts:read")
 
@@ -230,6 +229,6 @@ def _untold(check: str, account: str, answer: Answer, scope: str) -> Finding:
             check, f"{account}: the key may not look", f"give it the scope {scope}; sending may go on"
         )
     if answer.status == 401:
-        return fail(check, f"{account}: Klaviyo does not know the key", "set a valid private key")
+        return fail(check, f"{account}: Klaviyo does not know the key", _NEW_KEY.format(account))
     what = f"Klaviyo answered {answer.status}" if answer.status else "Klaviyo does not answer"
     return away(check, f"{account}: {what} {answer.says}".rstrip(), "ask again in a minute")

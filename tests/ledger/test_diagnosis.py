@@ -165,6 +165,11 @@ def test_a_key_is_taken(status: int, level: Level) -> None:
     assert levels(account_rules.key("acme", Answer(status))) == [level]
 
 
+def test_a_key_that_is_not_known_is_told_with_the_setting_it_stands_in() -> None:
+    (found,) = account_rules.key("acme", Answer(401))
+    assert "accounts.acme.klaviyo.api_key" in found.mend
+
+
 def test_the_key_s_owner_is_named() -> None:
     owner = {"attributes": {"contact_information": {"organization_name": "Acme"}, "test_account": True}}
     (found,) = account_rules.key("acme", Answer(200, {"data": [owner]}))

@@ -147,6 +147,10 @@ class Lists(Section):
     """
     guard_share: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Above this share of a list, and 100 profiles, taken off it within an hour the lane pauses and asks."""
+    guard_unsubscribes: Annotated[int, Field(ge=0)] = 1000
+    """So many subscribed people of an account may be unsubscribed or suppressed without a list within an
+    hour; then the consent lane pauses and asks. 0 = any number.
+    """
 
 
 class Deliver(Section):

@@ -45,8 +45,8 @@ def families(
     return (
         events or Events(),
         Profiles(),
-        Lists(lists.create, Guard(lists.guard_share, brake("lists")), naming),
-        Consent(guard=Guard(lists.guard_share, brake("consent"))),
+        Lists(lists.create, Guard(lists.guard_share, brake=brake("lists")), naming),
+        Consent(guard=Guard(lists.guard_share, lists.guard_unsubscribes, brake("consent"))),
         Admin(occupancy),
     )
 

@@ -63,9 +63,14 @@ class Consent:
         return found
 
     def _stopped(self, ready: Ready, now_ms: int) -> bool:
-        """Whether the guard lets nobody more leave the list."""
+        """Whether the guard lets nobody more leave the list, or all; of all, only the subscribed count."""
         list_id = ready.word.list_id
-        if ready.step != "unsubscribe" or not list_id or ready.counted:
+        if ready.step not in ("unsubscribe", "suppress") or ready.counted:
+            return False
+        if not list_id and (ready.subscribed is False or not self.guard.most):
+            return False
+        if not list_id and ready.subscribed is None:
+            ready.step = "look"
             return False
         verdict = audiences.leave(self.guard, list_id, now_ms)
         ready.counted = verdict == "go"
@@ -99,6 +104,9 @@ class Consent:
             audiences.sized(self.guard, ready.word.list_id, data, now_ms)
             return Learned()
         found = audiences.by_identifier(ready.by[0], data)
+        if ready.step == "look":
+            consent_steps.looked(group, found)
+            return Learned()
         ends = Ends()
         if doubted := consent_steps.doubted(group):
             for row in doubted:
@@ -169,6 +177,9 @@ def _question(group: Group) -> Request | None:
             return audience.find_list(ready.step, ready.list)
         case "size":
             return audience.list_size(list_id)
+        case "look":
+            values = [row.ready.by[1] for row in group.rows]
+            return audience.find_profiles(by, values, subscriptions=True)
     if doubted := consent_steps.doubted(group):
         return audience.find_members(list_id, by, [row.ready.by[1] for row in doubted])
     if outdated := consent_steps.outdated(group):

@@ -13,7 +13,7 @@ from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Reason
 
 Step = Literal[
-    "name", "id", "size", "subscribe", "unsubscribe", "suppress", "unsuppress",
+    "name", "id", "size", "look", "subscribe", "unsubscribe", "suppress", "unsuppress",
     "superseded", "same", "not_member", "observed", "refused",
 ]  # fmt: skip
 """What a row needs next; the last five end it without a call."""
@@ -47,7 +47,9 @@ class Ready:
     asked_at: int = permission.NEVER
     """When Klaviyo was last asked about the person, ms."""
     counted: bool = False
-    """The guard knows that it leaves its list."""
+    """The guard knows that it leaves its list, or everything."""
+    subscribed: bool | None = None
+    """Whether Klaviyo shows somebody who is to leave everything as subscribed; None: not asked."""
     membership: tuple[bool, int] | None = None
     historical: bool = False
 

@@ -1,8 +1,8 @@
 """What each row of the consent lane needs next, and which rows one call carries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from streams.deliver import audiences, consent_marks, lookups, permission
 from streams.deliver.consent_row import Ready, Step
@@ -125,6 +125,14 @@ def outdated(group: Group) -> list[Row]:
     return _page([row for row in group.rows if not 0 <= group.at_ms - row.ready.asked_at <= FRESH_MS])
 
 
+def looked(group: Group, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+    """Keep who of those that are to leave everything is subscribed to it: identifier → what Klaviyo shows."""
+    for row in group.rows:
+        ready: Ready = row.ready
+        shown = found.get(audience.same(*ready.by))
+        ready.subscribed = shown is not None and permission.subscribed(ready.word, shown[1])
+
+
 def _page(rows: Sequence[Row]) -> list[Row]:
     return lookups.paged(rows, lambda row: row.ready.by[1])[0] if rows else []
 
@@ -137,6 +145,8 @@ def kind(row: Row) -> tuple[str, ...]:
             return ready.step, ready.list
         case "size":
             return ready.step, ready.word.list_id
+        case "look":
+            return ready.step, ready.by[0]
         case "subscribe":
             word = ready.word
             return ready.step, word.list_id, str(ready.historical), word.source, ready.by[0]
@@ -155,6 +165,8 @@ def cut(rows: list[Row]) -> list[list[Row]]:
     """
     ready: Ready = rows[0].ready
     match ready.step:
+        case "look":
+            return lookups.paged(rows, lambda row: row.ready.by[1])
         case "subscribe" if ready.confirms:
             return audiences.chunks(rows, audience.LOOKED_UP)
         case "subscribe":

@@ -1,4 +1,4 @@
-"""A brake for lists: one event stream gone wrong must not empty a list within the hour."""
+"""A brake: one event stream gone wrong must not empty a list, nor an account, within the hour."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,6 +8,8 @@ import orjson
 
 LEAST: Final = 100
 """So many may always go, however small the list."""
+EVERYTHING: Final = ""
+"""In the place of a list: who leaves every one, by a word that names none."""
 HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
 
@@ -25,7 +27,7 @@ class Brake:
 
 @dataclass(slots=True)
 class _Left:
-    """Who left one list: how many in each minute, and its size when it was last asked for."""
+    """Who left one list, or all: how many in each minute, and the size of a list when it was last asked."""
 
     minutes: dict[int, int] = field(default_factory=dict)
     size: int = 0
@@ -41,13 +43,15 @@ class _Left:
 
 @dataclass(slots=True)
 class Guard:
-    """Counts who leaves each list. Mutable, one owner.
+    """Counts who leaves each list, and who leaves everything. Mutable, one owner.
 
-    ``share`` of a list may leave within an hour. The counts are kept in the slot's state, one record a list,
+    ``share`` of a list may leave within an hour, and ``most`` people everything, for nobody knows a size to
+    take a share of; 0 = any number. The counts are kept in the slot's state, one record a list,
     so that a restart doesn't open the gate anew; what was counted and is in doubt then is counted again.
     """
 
     share: float = 0.2
+    most: int = 1000
     brake: Brake = field(default_factory=Brake)
     _lists: dict[str, _Left] = field(default_factory=dict)
     _unsaved: set[str] = field(default_factory=set)
@@ -59,6 +63,8 @@ class Guard:
             return "go"
         counts = self._of(list_id)
         left = counts.within(now_ms)
+        if list_id == EVERYTHING:
+            return self._of_everything(left)
         if left < LEAST:
             return "go"
         if now_ms - counts.sized_at >= HOUR_MS:
@@ -68,6 +74,15 @@ class Guard:
         self.brake.pull(
             f"guard: within an hour {left} of {counts.size} profiles left list {list_id}, "
             f"more than {self.share:.0%}; to go on: streams lanes resume"
+        )
+        return "stop"
+
+    def _of_everything(self, left: int) -> Literal["go", "stop"]:
+        if not self.most or left < self.most:
+            return "go"
+        self.brake.pull(
+            f"guard: within an hour {left} people were unsubscribed or suppressed without a list, "
+            f"lists.guard_unsubscribes allows {self.most}; to go on: streams lanes resume"
         )
         return "stop"
 

@@ -174,6 +174,17 @@ def shown(subscriptions: Mapping[str, Any], now_ms: int) -> list[tuple[str, Mark
     return found
 
 
+def subscribed(word: Word, attributes: Mapping[str, Any]) -> bool:
+    """Whether Klaviyo shows somebody as subscribed, unsuppressed, to any part that a word is about."""
+    channels = attributes.get("subscriptions") or {}
+    for part in word.parts:
+        channel, _, kind = part.partition(".")
+        told = (channels.get(channel) or {}).get(kind) or {}
+        if told.get("consent") == "SUBSCRIBED" and not told.get("suppression"):
+            return True
+    return False
+
+
 def heard(word: Word) -> list[tuple[str, Mark]]:
     """What a word of Klaviyo's own adds."""
     if word.restricts:

@@ -34,7 +34,7 @@ class Hand(Brake):
 
 def test_up_to_a_share_of_a_list_may_leave_within_an_hour() -> None:
     hand = Hand()
-    guard = Guard(0.2, hand)
+    guard = Guard(0.2, brake=hand)
     now = 1_000_000_000_000
     for n in range(100):
         assert guard.verdict("L", now + n) == "go"
@@ -61,7 +61,7 @@ def test_what_left_is_not_forgotten_by_a_restart() -> None:
     state = first.unsaved("lists")
     assert list(state) == [b"g/lists/L/1"]
     assert first.unsaved("lists") == {}
-    second = Guard(0.2, Hand())
+    second = Guard(0.2, brake=Hand())
     second.restore(state.items())
     assert second.verdict("L/1", now + 300) == "stop"
     assert second.verdict("L/1", now + HOUR_MS + 300) == "go"

@@ -96,10 +96,8 @@ def reshaped(
     shaped = flattened(properties) if flatten else dict(properties)
     for name in drop:
         shaped.pop(name, None)
-    for old, new in rename:
-        if old in shaped:
-            shaped[new] = shaped.pop(old)
-    return shaped
+    renamed = [(new, shaped.pop(old)) for old, new in rename if old in shaped]
+    return shaped | dict(renamed)  # all at once: two names may be exchanged
 
 
 def compile_event(rule: Rule) -> EventRule:

@@ -33,6 +33,7 @@ class OtherRule:
     def payload(self, message: Mapping[str, Any], unmapped: list[str]) -> tuple[str, dict[str, Any]] | str:
         """What the op id names as target, and the operation's payload; text = why there is none."""
         found: Any = text(self.list_(message, unmapped)) if self.list_ else MISSING
+        found = found.strip() if found else found
         if self.do in ("list_add", "list_remove"):
             return (found, {"list": found}) if found else "no list: nothing found where the rule looks for it"
         if self.do == "erase":
@@ -43,9 +44,12 @@ class OtherRule:
         if found:
             made["list"] = found
         for name, getter in (("consented_at", self.consented_at), ("custom_source", self.custom_source)):
+            ignored = len(unmapped)
             value = text(getter(message, unmapped)) if getter else MISSING
             if value:
                 made[name] = value
+            elif self.do == "subscribe" and name == "consented_at" and len(unmapped) > ignored:
+                return "consented_at is no date"  # as of now the consent might go over a later no
         return "+".join((*sorted(self.channels), *([found] if found else []))), made
 
 

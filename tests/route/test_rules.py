@@ -221,6 +221,33 @@ def test_without_a_list_nothing_is_added() -> None:
     assert (routed.operations, routed.filtered) == ([], None)
 
 
+@pytest.mark.parametrize("given", ["", "   "])
+def test_a_list_without_a_name_is_none(given: str) -> None:
+    message = {**ORDER, "properties": {"list": given}}
+    routed = route(router("- {when: 'true', do: list_add, list: $.properties.list}"), message)
+    assert not routed.operations
+    assert routed.refusals
+
+
+def test_a_yes_whose_date_can_not_be_read_is_no_yes_of_today_and_a_no_counts_whatever_its_date() -> None:
+    message = {**ORDER, "properties": {"at": "long ago"}}
+    yes, no = (
+        route(router(f"- {{when: 'true', do: {do}, consented_at: $.properties.at}}"), message)
+        for do in ("subscribe", "unsubscribe")
+    )
+    assert yes.refusals == [("acme", "mapping", "rule 1: consented_at is no date")]
+    assert not yes.operations
+    assert len(no.operations) == 1
+    unsaid = {**ORDER, "properties": {"at": None}}
+    assert route(router("- {when: 'true', do: subscribe, consented_at: $.properties.at}"), unsaid).operations
+
+
+def test_two_names_may_be_exchanged() -> None:
+    message = {**ORDER, "properties": {"a": 1, "b": 2, "c": 3}}
+    rule = f"{TRACK[2:]}, template: track, rename: {{a: b, b: a, c: d}}}}"
+    assert one(rule, message)["properties"] == {"b": 1, "a": 2, "d": 3}
+
+
 def test_consent_says_channels_list_time_and_source() -> None:
     rule = (
         "{when: 'true', do: subscribe, channels: [email, sms], list: L1, "

@@ -275,3 +275,12 @@ def test_a_last_line_without_its_end_may_get_it_later(tmp_path: Path, end: str) 
 def test_a_header_that_is_not_utf8_is_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="not UTF-8"):
         opened(csv_file(tmp_path, "id,prénom\n1,a\n".encode("latin-1")))
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    file = as_parquet(tmp_path, 50)
+    data = file.read_bytes()
+    file.write_bytes(data[:4] + bytes(300) + data[304:])
+
+    with pytest.raises(Misconfigured, match="damaged"):
+        list(opened(file).rows(None))

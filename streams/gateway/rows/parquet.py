@@ -55,13 +55,19 @@ class ParquetFile:
                 groups.append(group)
         if not groups:
             return
-        for batch in self._file.iter_batches(batch_size=_BATCH, row_groups=groups):
+        for batch in self._batches(groups):
             for values, problem in _values(batch):
                 number += 1
                 if number > skip:
                     point = {"row": number, "known": self._known}
                     raw = ascii(values).encode() if problem else b""
                     yield Row(number, {} if problem else values, number, point, problem, raw)
+
+    def _batches(self, groups: list[int]) -> Iterator[Any]:
+        try:
+            yield from self._file.iter_batches(batch_size=_BATCH, row_groups=groups)
+        except (OSError, ValueError) as error:
+            raise Misconfigured(f"{self._path} is damaged: {error}") from None
 
 
 def _footer(path: Path, size: int) -> str:

@@ -26,15 +26,20 @@ from streams.ledger.trace import ENTRIES, FIRSTS, Decode, decoded, traced
 def audit(config: Config, wait_s: float = 0.0) -> Report:
     """Account for everything, again and again until nothing is in flight or the wait is over.
 
+    That something is missing wakes people: it is said only after all was read once more from the beginning.
+
     Raises:
         Away: it could not be told, since something does not answer or a transaction stays open.
         Misconfigured: the topics are not there.
     """
     deadline = time.monotonic() + wait_s
-    auditor = Auditor(config)
+    auditor, twice = Auditor(config), False
     while True:
         try:
             report = auditor.look()
+            if report.missing and not twice:
+                auditor, twice = Auditor(config), True
+                continue
             if not report.in_flight or time.monotonic() >= deadline:
                 return report
         except Away:

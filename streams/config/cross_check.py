@@ -7,6 +7,9 @@ from streams.config.problems import Problem, nearest
 from streams.config.rule import TEMPLATES, USED
 from streams.config.source_text import Path, SourceText
 
+_LOCATION = (
+    "address1", "address2", "city", "region", "zip", "country", "latitude", "longitude", "timezone", "ip",
+)  # fmt: skip
 _WHOSE = ("email", "phone", "phone_number", "external_id", "userId")
 """Of a profile: neither attributes nor properties, so that dropping them would do nothing."""
 
@@ -51,15 +54,27 @@ def _unused(index: int, rule: Any, source: SourceText) -> Iterator[Problem]:
             fits = ", ".join(other for other, names in USED.items() if name in names)
             said = f"do: {do} doesn't look at {name}"
             yield source.problem(("rules", index, name), said, f"do: {fits}; or leave it out", at_key=True)
-    for place, name in _each(rule, ("drop",)):
-        if do == "profile" and name in _WHOSE:
-            said = f"{name} tells whose the profile is, and goes with it always"
-            where = ("rules", index, "drop", place)
-            yield source.problem(where, said, "nothing; identity.blocked for those that stand for nobody")
+    if do == "profile":
+        yield from _no_attributes(index, rule, source)
     template = rule.get("template")
     if "template" in USED[do] and template is not None and template not in TEMPLATES[do]:
         said = f"{template!r} is no template of do: {do}"
         yield source.problem(("rules", index, "template"), said, nearest(str(template), TEMPLATES[do]))
+
+
+def _no_attributes(index: int, rule: Mapping[str, Any], source: SourceText) -> Iterator[Problem]:
+    """What a profile has no place for, and what it can't be without."""
+    for place, name in _each(rule, ("drop",)):
+        if name in _WHOSE:
+            said = f"{name} tells whose the profile is, and goes with it always"
+            where = ("rules", index, "drop", place)
+            yield source.problem(where, said, "nothing; identity.blocked for those that stand for nobody")
+    fields = rule.get("fields")
+    for name in fields if isinstance(fields, dict) else ():
+        if isinstance(name, str) and name.startswith("location.") and name[9:] not in _LOCATION:
+            write = "location." + nearest(name[9:], _LOCATION)
+            said = f"Klaviyo's profiles have no {name}"
+            yield source.problem(("rules", index, "fields", name), said, write, at_key=True)
 
 
 def _shared(

@@ -74,6 +74,12 @@ RULE = "accounts: {acme: {klaviyo: {api_key: k}}}\nsources: {web: {accounts: [ac
             "false",
         ),
         ('{when: type = "track", do: event, fields: [a]}', 47, "rules.0.fields takes keys", "{"),
+        (
+            '{when: type = "track", do: profile, fields: {location.cty: $.traits.town}}',
+            50,
+            "Klaviyo's profiles have no location.cty",
+            "location.city",
+        ),
         ("a text", 5, "rules.0 takes keys with values", "{when: …, do: …"),
     ],
 )

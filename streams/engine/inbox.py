@@ -28,6 +28,7 @@ class Record(Protocol):
     timestamp: int
     key: bytes | None
     value: bytes
+    """Of a consumed record None, too; of one that a stage is handed never."""
 
 
 class Batch(NamedTuple):
@@ -94,6 +95,9 @@ class Inbox:
             records = [record for record in records if record.offset >= expected]
         if not records:
             return
+        for record in records:
+            if record.value is None:  # none of ours: unreadable, as an empty one is
+                record.value = b""
         self.next[topic] = records[-1].offset + 1
         batch = Batch(topic, records)
         (self._backfill if batch.backfill else self._live).append(batch)
@@ -209,11 +213,11 @@ def _fitting(records: Sequence[Record], most: int) -> int:
     """How many of the first records a batch may have."""
     size = 0
     for number, record in enumerate(records[:most]):
-        size += len(record.value or b"")
+        size += len(record.value)
         if size > BATCH_BYTES:
             return max(number, 1)
     return min(len(records), most)
 
 
 def _size(records: Sequence[Record]) -> int:
-    return sum(len(record.value or b"") for record in records)
+    return sum(len(record.value) for record in records)

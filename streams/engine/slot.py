@@ -184,7 +184,8 @@ class Slot:
             if not topic.endswith(BACKFILL):
                 position = positions.get(topic) or 0
                 offset = position if isinstance(position, int) else position["next"]
-                times.append(now if self.inbox.at_end(topic, offset) else accepted_at.get(topic, 0))
+                accepted = min(accepted_at.get(topic, 0), now)  # a gateway's clock may be ahead
+                times.append(now if self.inbox.at_end(topic, offset) else accepted)
         return max(self._clock, min(times, default=0))
 
     @property

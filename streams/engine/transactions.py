@@ -102,7 +102,7 @@ class Transactions:
                 else:
                     self._producer.produce(topic, value, key, partition, delivered)
             except BufferError:
-                self._producer.poll(0.1)
+                self._insist(lambda: self._producer.poll(0.1))
             except KafkaException as raised:
                 raise _Aborted(raised.args[0]) from raised
             else:

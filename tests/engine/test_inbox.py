@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import NamedTuple, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.engine.inbox import BATCH_BYTES, BATCH_RECORDS, WAITING_BYTES, Batch, Inbox
+from streams.engine.codec import Codec
+from streams.engine.errors import Unreadable
+from streams.engine.inbox import BATCH_BYTES, BATCH_RECORDS, WAITING_BYTES, Batch, Inbox, Record
 
 TOPICS = ("a", "b", "a.backfill")
 
@@ -77,6 +80,15 @@ async def test_a_batch_that_arrives_during_a_transaction_is_waited_for_no_longer
     over.set()
     await arrival
     assert transaction.done()
+
+
+async def test_a_record_without_a_value_is_empty_so_that_it_ends_as_unreadable(inbox: Inbox) -> None:
+    nothing = SimpleNamespace(offset=0, value=None, key=b"k", timestamp=0)
+    inbox.arrive("a", [cast("Record", nothing)])
+    (record,) = (await take(inbox)).records
+    assert record.value == b""
+    with pytest.raises(Unreadable):
+        Codec("unique", {}).decode(record.value)
 
 
 async def test_a_batch_has_a_bound_in_records_and_in_bytes(inbox: Inbox) -> None:

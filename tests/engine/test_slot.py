@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -75,6 +76,15 @@ async def test_a_process_that_starts_each_day_still_writes_an_idle_position_agai
 def test_an_idle_slots_clock_goes_on_without_a_commit(opened: Slot) -> None:
     before = int(time() * 1000)
     assert opened.clock >= before
+
+
+async def test_a_gateway_whose_clock_is_ahead_moves_no_slots_clock_beyond_now(opened: Slot) -> None:
+    waits: Any = SimpleNamespace(offset=9, timestamp=0, key=None, value=b"x")
+    opened.inbox.arrive(INPUTS[0], [waits])
+    outbox = Outbox()
+    outbox.position(INPUTS[0], 8, int(time() * 1000) + 86_400_000)
+    await opened.commit(outbox)
+    assert opened.clock <= time() * 1000
 
 
 async def test_what_waits_behind_a_transaction_that_failed_is_not_written(

@@ -1,5 +1,6 @@
 """What no single value can tell: names that must be somewhere else in the file, and secrets used twice."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,10 @@ from streams.config.source_text import Path, SourceText
 _LOCATION = (
     "address1", "address2", "city", "region", "zip", "country", "latitude", "longitude", "timezone", "ip",
 )  # fmt: skip
+_MONEY = (
+    ("value", re.compile(r"[+-]?\d*\.?\d+(e[+-]?\d+)?", re.IGNORECASE), "number", "12.5"),
+    ("value_currency", re.compile("[A-Za-z]{3}"), "currency of ISO 4217", "EUR"),
+)
 _WHOSE = ("email", "phone", "phone_number", "external_id", "userId")
 """Of a profile: neither attributes nor properties, so that dropping them would do nothing."""
 
@@ -56,6 +61,8 @@ def _unused(index: int, rule: Any, source: SourceText) -> Iterator[Problem]:
             yield source.problem(("rules", index, name), said, f"do: {fits}; or leave it out", at_key=True)
     if do == "profile":
         yield from _no_attributes(index, rule, source)
+    if do == "event":
+        yield from _no_money(index, rule, source)
     template = rule.get("template")
     if "template" in USED[do] and template is not None and template not in TEMPLATES[do]:
         said = f"{template!r} is no template of do: {do}"
@@ -75,6 +82,20 @@ def _no_attributes(index: int, rule: Mapping[str, Any], source: SourceText) -> I
             write = "location." + nearest(name[9:], _LOCATION)
             said = f"Klaviyo's profiles have no {name}"
             yield source.problem(("rules", index, "fields", name), said, write, at_key=True)
+
+
+def _no_money(index: int, rule: Mapping[str, Any], source: SourceText) -> Iterator[Problem]:
+    """Constants of an event's value that would be left out of each event."""
+    fields = rule.get("fields")
+    if not isinstance(fields, dict):
+        return
+    for name, pattern, what, write in _MONEY:
+        given = fields.get(name)
+        constant = given.get("constant") if isinstance(given, dict) else given
+        if isinstance(constant, bool) or not isinstance(constant, str | int | float):
+            continue
+        if not str(constant).startswith("$") and not pattern.fullmatch(str(constant).strip()):
+            yield source.problem(("rules", index, "fields", name), f"{constant!r} is no {what}", write)
 
 
 def _shared(

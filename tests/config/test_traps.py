@@ -80,6 +80,13 @@ RULE = "accounts: {acme: {klaviyo: {api_key: k}}}\nsources: {web: {accounts: [ac
             "Klaviyo's profiles have no location.cty",
             "location.city",
         ),
+        (
+            '{when: type = "track", do: event, fields: {value_currency: EURO, value: 1.5}}',
+            64,
+            "'EURO' is no currency",
+            "EUR",
+        ),
+        ('{when: type = "track", do: event, fields: {value: 12 EUR}}', 55, "'12 EUR' is no number", "12.5"),
         ("a text", 5, "rules.0 takes keys with values", "{when: …, do: …"),
     ],
 )

@@ -134,8 +134,11 @@ class Gateway(Section):
     header_timeout_s: Annotated[float, Field(gt=0)] = 10
     body_timeout_s: Annotated[float, Field(gt=0)] = 30
     idle_timeout_s: Annotated[float, Field(gt=0)] = 75
-    webhook_tolerance_s: Annotated[float, Field(gt=0)] = 300
-    """How old a signed Klaviyo webhook may be."""
+    webhook_tolerance_s: Annotated[float, Field(gt=0)] = 49 * 3600
+    """How old a signed Klaviyo webhook may be.
+
+    Klaviyo tries for 48 h and does not say that it signs anew; an event that comes again is a duplicate.
+    """
 
 
 class Lists(Section):

@@ -115,8 +115,8 @@ async def test_what_klaviyo_did_not_sign_now_is_401(gateway: Running) -> None:
 
 async def test_what_klaviyo_signed_as_long_ago_as_it_tries_again_is_taken(gateway: Running) -> None:
     body = webhook(item())
-    status, _ = await gateway.post("/klaviyo/acme", body, headers=signed(body, at=time.time() - 47 * 3600))
-    assert status == 200
+    answer = await gateway.post("/klaviyo/acme", body, headers=signed(body, at=time.time() - 47 * 3600))
+    assert answer[0] == 200
     assert len(gateway.sink.kept) == 1
 
 

@@ -1,6 +1,7 @@
 """``streams lanes``: the switch to stop sending at once."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +31,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_lanes(config: ConfigFile = FILE, as_json: Json = False) -> None:
-    """Show each lane: paused or not, why, how many records wait."""
+    """Show each lane: live, paused, guarded or stopped; why, since when; how many records wait.
+
+    It is read from Kafka, whether a worker runs or not: a lane that stopped says so until it has sent again.
+    """
     from streams.engine import lanes
 
     rows = lanes.listing(reached(settings(config)))
@@ -38,7 +42,12 @@ def list_lanes(config: ConfigFile = FILE, as_json: Json = False) -> None:
         for row in rows:
             put_json(row)
     else:
-        put_table(["account", "lane", "paused", "reason", "lag"], rows)
+        told = [row | {"since": _moment(row["since"])} for row in rows]
+        put_table(["account", "lane", "state", "since", "lag", "reason"], told)
+
+
+def _moment(ms: int | None) -> str | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def pause(

@@ -24,7 +24,7 @@ class LaneBrake(Brake):
         self._paused = paused
         self._watch: asyncio.Task[None] | None = None
         self._released: int | None = None
-        if (paused() or "").startswith("guard:"):
+        if (paused() or "").startswith(lanes.GUARD):
             self._watch = asyncio.create_task(self._until_resumed())
 
     def pull(self, why: str) -> None:

@@ -22,6 +22,8 @@ from streams.engine.topics import BACKFILL
 from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Outcome, Reason
 
+MOST_SAID: Final = 500
+"""Characters of why a lane stopped, in each position while it stands."""
 EVER: Final = "ever:"
 """How a once-mark of a person begins; the profile's id follows."""
 
@@ -85,6 +87,16 @@ class Intake:
     def take_adopted(self) -> list[Group]:
         """Groups whose job a former life began, all their rows taken in again."""
         return self.jobs.take_whole()
+
+    def stopped(self, why: str | None) -> None:
+        """Say with the lane's position why nothing of it can be sent, or that it can; since when is kept."""
+        topic = next(iter(self.positions))
+        position = self.positions[topic]
+        before, since = position.stopped or (None, self.desk.now_ms())
+        said = why and why[:MOST_SAID]
+        if said != before:
+            position.stopped = None if said is None else (said, since)
+            self.touched.add(topic)
 
     def free_mark(self, row: Row) -> None:
         """The row ended in a dead letter: another may have the mark."""

@@ -10,11 +10,15 @@ MOST_RANGES: Final = 100_000
 
 @dataclass(slots=True)
 class Position:
-    """Ranges are half open, apart and ascending. ``read`` is the end of what was taken in."""
+    """Ranges are half open, apart and ascending. ``read`` is the end of what was taken in.
+
+    ``stopped``: why and since when (ms) what waits can't be sent; every position that is written says it.
+    """
 
     next: int = 0
     ranges: list[list[int]] = field(default_factory=list)
     read: int = 0
+    stopped: tuple[str, int] | None = None
 
     @classmethod
     def restored(cls, value: int | dict[str, Any] | None) -> "Position":
@@ -24,7 +28,8 @@ class Position:
         if isinstance(value, int):
             return cls(value, [], value)
         ranges = [list(pair) for pair in value["done"]]
-        return cls(value["next"], ranges, value["next"])
+        why, since = value.get("stopped") or (None, 0)
+        return cls(value["next"], ranges, value["next"], None if why is None else (why, since))
 
     def take(self, offset: int) -> int | None:
         """Take in a record; where its span begins, or None if it is done already.
@@ -57,7 +62,8 @@ class Position:
 
     def form(self) -> dict[str, Any]:
         """The form that the changelog holds."""
-        return {"next": self.next, "done": [list(pair) for pair in self.ranges]}
+        form: dict[str, Any] = {"next": self.next, "done": [list(pair) for pair in self.ranges]}
+        return form if self.stopped is None else form | {"stopped": list(self.stopped)}
 
     @property
     def full(self) -> bool:

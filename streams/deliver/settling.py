@@ -179,11 +179,13 @@ class Settling:
             log.error("lane_stopped", **facts, probe_s=self.desk.probe_s)
             self.probe_at = self.desk.clock() + self.desk.probe_s
         self.stopped, self._stopped_at = why, endpoint
+        self.intake.stopped(why)
 
     def _goes_on(self) -> None:
         if self.stopped is not None:
             log.info("lane_goes_on", account=self.desk.account, lane=self.family.name)
             self.stopped, self._stopped_at = None, ""
+        self.intake.stopped(None)
 
     def silent(self, outbox: Outbox, plan: Plan) -> None:
         """Groups with nothing to say to Klaviyo."""

@@ -13,6 +13,8 @@ from streams.engine.topics import LANES, full, twin
 SEGMENT = "segment"
 ALL = (*LANES, SEGMENT)
 """The families of Klaviyo's operations, and the way back to Segment."""
+GUARD: Final = "guard:"
+"""How the reason of a lane begins that paused itself."""
 COUNTED: Final = 10_000
 """Offsets of which the records are counted one by one; an empty lane shows 0, not its last marker."""
 
@@ -34,7 +36,11 @@ def resume(config: Config, names: Iterable[str]) -> None:
 
 
 def listing(config: Config) -> list[dict[str, Any]]:
-    """One row a lane: account, lane, paused, reason, lag (records not passed yet, live and backfill)."""
+    """One row a lane: account, lane, state, paused, reason, since (ms), lag.
+
+    ``state``: live; paused by a person, or guarded, if it paused itself; stopped, which tries one row now and
+    then. ``lag`` counts records not passed yet, live and backfill. All of it is read from Kafka.
+    """
     facts = read_control(config)
     slots = Slots.of(facts.values())
     reader = Reader(config.kafka.client())
@@ -59,15 +65,26 @@ def listing(config: Config) -> list[dict[str, Any]]:
 
     def row(account: str, lane: str) -> dict[str, Any]:
         pause = facts.get(("pause", f"{account}/{lane}"))
+        stands = list(passed(account, lane))
+        state, reason, since = _state(pause, stands[0][1])
         return {
             "account": account,
             "lane": lane,
+            "state": state,
             "paused": pause is not None,
-            "reason": pause.reason if pause else None,
-            "lag": sum(waiting[place] for place, _ in passed(account, lane)),
+            "reason": reason,
+            "since": since,
+            "lag": sum(waiting[place] for place, _ in stands),
         }
 
     return [row(*lane) for lane in lanes]
+
+
+def _state(pause: Control | None, passed: Passed) -> tuple[str, str | None, int | None]:
+    """How a lane is, why, and since when (ms). Who is paused sends nothing, whatever else it is."""
+    if pause is not None:
+        return "guarded" if (pause.reason or "").startswith(GUARD) else "paused", pause.reason, pause.at
+    return ("live", None, None) if passed.stopped is None else ("stopped", *passed.stopped)
 
 
 def _waiting(reader: Reader, passed: Mapping[Place, Passed], ends: Mapping[Place, int]) -> dict[Place, int]:

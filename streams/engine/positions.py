@@ -14,17 +14,23 @@ _TAIL = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Offsets of one partition that a stage is done with: all below ``next``, and the ranges."""
+    """Offsets of one partition that a stage is done with: all below ``next``, and the ranges.
+
+    ``stopped``: why and since when (ms) it can do no more for now; None where it says nothing of the kind.
+    """
 
     next: int
     done: tuple[tuple[int, int], ...] = ()
+    stopped: tuple[str, int] | None = None
 
     @classmethod
     def of(cls, value: int | Mapping[str, Any]) -> "Passed":
         """From a position's value: the next offset alone, or with ranges done beyond it."""
         if isinstance(value, int):
             return cls(value)
-        return cls(int(value["next"]), tuple((int(start), int(end)) for start, end in value.get("done", ())))
+        why, since = value.get("stopped") or (None, 0)
+        done = tuple((int(start), int(end)) for start, end in value.get("done", ()))
+        return cls(int(value["next"]), done, None if why is None else (str(why), int(since)))
 
     def __contains__(self, offset: int) -> bool:
         return offset < self.next or any(start <= offset < end for start, end in self.done)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from streams.config import Config
-from streams.engine.control import Control
 from streams.engine.topics import DAY_MS
 from streams.ledger.findings import Finding, fail, ok, warn
 
@@ -121,14 +120,20 @@ def groups(members: Mapping[str, int], waits: Mapping[str, int]) -> Iterable[Fin
             yield warn("stages", f"{stage} does not run, nothing waits", f"start `streams worker {stage}`")
 
 
-def pauses(facts: Iterable[Control], now: int) -> Iterable[Finding]:
-    """Lanes that someone paused."""
-    paused = [fact for fact in facts if fact.kind == "pause"]
-    for fact in paused:
-        says = f"{fact.name} is paused for {_span(now - fact.at)}: {fact.reason or 'no reason given'}"
-        yield warn("lanes", says, f"`streams lanes resume {fact.name}` when the reason is gone")
-    if not paused:
-        yield ok("lanes", "none is paused")
+def lanes(rows: Iterable[Mapping[str, Any]], now: int) -> Iterable[Finding]:
+    """Lanes that send nothing, as ``engine.lanes.listing`` tells of them."""
+    standing = [row for row in rows if row["state"] != "live"]
+    for row in standing:
+        name = f"{row['account']}/{row['lane']}"
+        says = (
+            f"{name} is {row['state']} for {_span(now - row['since'])}: {row['reason'] or 'no reason given'}"
+        )
+        if row["state"] == "stopped":
+            yield fail("lanes", says, "remove the cause: the lane tries one row now and then, and goes on")
+        else:
+            yield warn("lanes", says, f"`streams lanes resume {name}` when the reason is gone")
+    if not standing:
+        yield ok("lanes", "none is paused or stopped")
 
 
 def dead_letters(open_ones: Mapping[str, int], total: int) -> Iterable[Finding]:

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from streams import __version__
 from streams.config import Config
 from streams.config.model import Account
-from streams.engine import admin, schemas
+from streams.engine import admin, lanes, schemas
 from streams.engine.control import TOPIC as CONTROL
 from streams.engine.control import now_ms, read_control
 from streams.engine.errors import Away, Misconfigured
@@ -63,7 +63,7 @@ def _of_kafka(config: Config) -> dict[str, Check]:
     return {
         "clock": lambda: diagnosis.clock(_clock_offset_ms(config)),
         "lag": lambda: _stages(config),
-        "lanes": lambda: diagnosis.pauses(read_control(config).values(), now_ms()),
+        "lanes": lambda: diagnosis.lanes(lanes.listing(config), now_ms()),
         "dead_letters": lambda: _dead_letters(config),
     }
 

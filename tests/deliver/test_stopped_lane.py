@@ -12,6 +12,7 @@ from streams.deliver.settling import REFUSALS
 from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_appends import append, tags
 from tests.deliver.test_conflicts import update
+from tests.deliver.test_consent import now
 from tests.deliver.test_importing import JOBS, paced
 
 FORBIDDEN: dict[str, Any] = {"status": 403}
@@ -85,3 +86,36 @@ async def test_what_is_in_doubt_stays_so_when_its_next_try_tells_nothing(after: 
         line.world.store = {k: v for k, v in line.world.store.items() if not k.startswith(b"b/")}
         await line.drain()
         assert await tags(sim) == ["x", "y"]
+
+
+async def test_the_position_says_why_and_since_when_a_lane_stands_until_it_has_sent_again() -> None:
+    """Whoever asks reads it from Kafka: through restarts, and with no process at all."""
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url, probe_s=0.05)
+        events = {"path": "/api/event*"}
+        await sim.fault(events, {"status": 401})
+        line.put(*(operation(n) for n in range(3)))
+
+        def said() -> Any:
+            position = line.world.positions.get("klaviyo.events")
+            return position and position.get("stopped")
+
+        async with line.life():
+            assert await line.until(lambda: said() is not None)
+        why, since = said()
+        assert "401" in why
+        assert 0 <= now() - since < 20_000
+        await sim.heal()
+        await sim.fault(events, {"status": 403})
+        async with line.life():
+            assert said() == [why, since]
+            assert await line.until(lambda: "403" in said()[0])
+            assert said()[1] == since
+            await sim.heal()
+            assert await line.until(line.all_ended)
+        assert line.world.positions["klaviyo.events"] == {"next": 3, "done": []}
+        commits = line.world.commits
+        line.put(operation(9))
+        await line.drain()
+        assert said() is None
+        assert line.world.commits > commits

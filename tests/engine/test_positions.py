@@ -19,3 +19,8 @@ def test_what_is_open_leaves_out_what_is_done_ahead() -> None:
     assert passed.open(200) == 60
     assert passed.open(135) == 10
     assert passed.open(100) == 0
+
+
+def test_a_position_says_why_its_lane_stopped() -> None:
+    assert Passed.of({"next": 5, "done": []}).stopped is None
+    assert Passed.of({"next": 5, "done": [], "stopped": ["401", 7]}) == Passed(5, stopped=("401", 7))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from streams.config import Config, load
-from streams.engine.control import Control
 from streams.engine.topics import DAY_MS
 from streams.ledger import account_rules, asking, diagnosis
 from streams.ledger.account_rules import Answer
@@ -100,11 +99,19 @@ def test_a_stage_that_stands_still_fails_once_something_waits_for_it() -> None:
     assert levels(found) == [Level.OK, Level.WARN, Level.FAIL]
 
 
-def test_paused_lanes_are_named_with_why() -> None:
-    pause = Control("pause", "acme/events", reason="wrong metric", at=1_000)
-    (found,) = diagnosis.pauses([pause, Control("space", "acme", 0)], 61_000)
-    assert (found.level, "wrong metric" in found.says) == (Level.WARN, True)
-    assert levels(diagnosis.pauses([], 0)) == [Level.OK]
+def test_lanes_that_stand_are_named_with_why() -> None:
+    def lane(name: str, state: str, reason: str | None = None) -> dict[str, Any]:
+        return {"account": "acme", "lane": name, "state": state, "reason": reason, "since": 1_000}
+
+    rows = [
+        lane("events", "paused", "wrong metric"),
+        lane("lists", "live"),
+        lane("profiles", "stopped", "401"),
+    ]
+    paused, stopped = diagnosis.lanes(rows, 61_000)
+    assert (paused.level, "wrong metric" in paused.says) == (Level.WARN, True)
+    assert (stopped.level, "acme/profiles is stopped" in stopped.says) == (Level.FAIL, True)
+    assert levels(diagnosis.lanes([lane("lists", "live")], 0)) == [Level.OK]
 
 
 def test_dead_letters_are_told_by_reason_most_first() -> None:

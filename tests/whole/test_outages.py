@@ -71,10 +71,13 @@ def test_a_401_stops_its_account_only_and_healed_all_arrives(start: Start) -> No
     line.send(traffic(1_000))
     eventually(lambda: line.of_account("beta") and line.lag("beta/events") == 0)
     beta = {(each["account"], each["unique_id"]) for each in line.events()}
+    eventually(lambda: line.lanes()["acme/events"]["state"] == "stopped")
     lanes = line.lanes()
     assert {account for account, _ in beta} == {"beta"}
     assert lanes["beta/profiles"]["lag"] == 0
     assert lanes["acme/events"]["lag"] > 50
+    assert lanes["beta/events"]["state"] == "live"
+    assert "401" in lanes["acme/events"]["reason"]
     tries = [each for each in line.requests() if each["account"] == "acme"]
     assert 0 < len(tries) < 60
     assert {each["status"] for each in tries} == {401}
@@ -82,6 +85,7 @@ def test_a_401_stops_its_account_only_and_healed_all_arrives(start: Start) -> No
     line.heal(fault)
 
     line.drained()
+    assert {lane["state"] for lane in line.lanes().values()} == {"live"}
     assert {each["account"] for each in line.events()} == {"acme", "beta"}
     line.every_operation_arrived()
     line.order_was_kept()

@@ -107,7 +107,7 @@ class Lists:
             return
         ready.list_id, ready.list_step = known.id, "name"
         time = ready.time = lookups.event_time(row)
-        before = lookups.membership(known.id, row.person, read)
+        before = lookups.newest_membership(known.id, ready.list, row.person, read)
         if before is not None and before[1] <= notices.erased_at(row.person, read):
             before = None
         klaviyo_id = read(klaviyo_id_key(row.person))
@@ -204,12 +204,17 @@ class Lists:
 
     def _about_list(self, group: Group, data: object, now_ms: int) -> Learned:
         ready: Ready = group.rows[0].ready
-        learned = lookups.about_list(group, data, now_ms, create=self.create)
+        learned = lookups.about_list(group, data, now_ms, create=self.create, joins=lambda row: row.ready.add)
         if learned.stay and not self.naming.asking(ready.list, ready.turn, now_ms):
-            return Learned()
-        if not learned.stay:
+            learned = replace(learned, stay=False)
+        elif not learned.stay:
             self.naming.over(ready.list, ready.turn)
-        return learned
+        left = [end.row for end in learned.ended if end.outcome == Outcome.UNCHANGED]
+        off = {
+            lookups.member_key(ready.list, row.person): lookups.member_form(lookups.event_time(row), on=False)
+            for row in left
+        }
+        return replace(learned, changes={**learned.changes, **off})
 
     def refused(self, group: Group, reply: Reply, now_ms: int) -> Learned | None:
         """The identifiers of somebody who was to be made known conflict: another profile has them."""

@@ -9,10 +9,10 @@ import orjson
 from streams.deliver import notices
 from streams.deliver.family import Learned, Read
 from streams.deliver.judge import dead
-from streams.deliver.row import Group, Row
+from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience
 from streams.klaviyo.replies import Reply
-from streams.ledger.reasons import Reason
+from streams.ledger.reasons import Outcome, Reason
 
 LIST_KEPT_MS: Final = 3_600_000
 """How long an answer about a list's name counts."""
@@ -32,7 +32,10 @@ def list_key(ref: str) -> bytes:
 
 
 def member_key(list_id: str, profile_id: str) -> bytes:
-    """Where it is remembered who was put on a list, or taken off it, and when."""
+    """Where it is remembered who was put on a list, or taken off it, and when.
+
+    Of a list that was not there yet its name stands for the id.
+    """
     return b"m/" + list_id.encode() + b"/" + profile_id.encode()
 
 
@@ -67,7 +70,14 @@ def lists_in(data: Any) -> list[KnownList]:
     ]
 
 
-def about_list(group: Group, data: Any, now_ms: int, *, create: bool | None) -> Learned:
+def about_list(
+    group: Group,
+    data: Any,
+    now_ms: int,
+    *,
+    create: bool | None,
+    joins: Callable[[Row], bool] = lambda _: True,
+) -> Learned:
     """What an answer about a list means for those who need it: asked for by name, then by id, then made.
 
     Args:
@@ -75,6 +85,7 @@ def about_list(group: Group, data: Any, now_ms: int, *, create: bool | None) -> 
         data: of the answer.
         now_ms: the wall clock.
         create: whether to make it; None = the lane makes none, whatever is configured.
+        joins: whom it is made for; who leaves a list that may not be there yet has nothing to leave.
     """
     ready = group.rows[0].ready
     found = lists_in(data)
@@ -90,10 +101,12 @@ def about_list(group: Group, data: Any, now_ms: int, *, create: bool | None) -> 
             + ("correct the rule, or set lists.create: true" if create is False else "or correct the rule"),
         )
     after = "id" if ready.step == "name" else "create"
-    for row in group.rows:
+    going = [row for row in group.rows if after == "id" or joins(row)]
+    for row in going:
         row.ready.step = row.ready.list_step = after
         row.ready.named_after = row.attempts
-    return Learned(stay=True)
+    left = [Settled(row, Outcome.UNCHANGED, Reason.NOT_MEMBER) for row in group.rows if row not in going]
+    return Learned(ended=left, stay=bool(going))
 
 
 def _without_list(group: Group, why: str) -> Learned:
@@ -103,6 +116,12 @@ def _without_list(group: Group, why: str) -> Learned:
 def member_form(time_ms: int, *, on: bool) -> bytes:
     """Membership in the form that the state holds."""
     return orjson.dumps([on, time_ms])
+
+
+def newest_membership(list_id: str, ref: str, profile_id: str, read: Read) -> tuple[bool, int] | None:
+    """The same as ``membership``, with what was said of the list before it was there."""
+    found = [membership(name, profile_id, read) for name in dict.fromkeys((list_id, ref))]
+    return max(filter(None, found), key=lambda known: (known[1], not known[0]), default=None)
 
 
 def membership(list_id: str, profile_id: str, read: Read) -> tuple[bool, int] | None:

@@ -145,8 +145,8 @@ class Lists(Section):
     """How lists at Klaviyo are treated."""
 
     create: bool = False
-    """Make a list that ``list_add`` names and Klaviyo does not have, while ``list_remove`` leaves it unmade;
-    else such operations are dead letters. Consent makes no lists: whether one asks for a confirmation is decided at Klaviyo.
+    """Make a list that ``list_add`` or ``subscribe`` names and Klaviyo does not have, with the account's own
+    opt-in process; whoever is to leave one that is not there has nothing to leave. Else all are dead letters.
     """
     guard_share: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Above this share of a list, and 100 profiles, taken off it within an hour the lane pauses and asks."""

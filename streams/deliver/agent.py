@@ -46,7 +46,7 @@ def families(
         events or Events(),
         Profiles(),
         Lists(lists.create, Guard(lists.guard_share, brake=brake("lists")), naming),
-        Consent(guard=Guard(lists.guard_share, lists.guard_unsubscribes, brake("consent"))),
+        Consent(lists.create, naming, Guard(lists.guard_share, lists.guard_unsubscribes, brake("consent"))),
         Admin(occupancy),
     )
 

@@ -1,14 +1,18 @@
 """What lists and consent have in common: whose an operation is, one call's worth of rows, who may leave."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
-from streams.deliver.family import NotSent
+from streams.deliver import lookups
+from streams.deliver.family import Learned, NotSent
 from streams.deliver.guard import Guard
-from streams.deliver.row import Row
+from streams.deliver.naming import Naming, making_form
+from streams.deliver.row import Group, Row
 from streams.klaviyo import audience, limits, requests
 from streams.klaviyo.limits import Sound
 from streams.klaviyo.operation import Operation
+from streams.klaviyo.requests import Request
 from streams.ledger.reasons import Reason
 
 
@@ -41,6 +45,37 @@ def parts(
 def chunks(rows: list[Row], size: int) -> list[list[Row]]:
     """So many rows at a time."""
     return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+
+def ask_for_list(group: Group, naming: Naming) -> Request:
+    """A list is made by the group that asks for it alone; after a failure its name is looked up first."""
+    ready = group.rows[0].ready
+    asking = naming.asking(ready.list, ready.turn, group.at_ms)
+    if ready.step == "create":
+        if asking and all(row.attempts == row.ready.named_after for row in group.rows):
+            return audience.create_list(ready.list)
+        for row in group.rows:
+            row.ready.step = row.ready.list_step = "name"
+    return audience.find_list(ready.step, ready.list)
+
+
+def making(group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
+    """What is written before a list is made: a successor must not make it, too."""
+    ready = group.rows[0].ready
+    return {lookups.list_key(ready.list): making_form(now_ms)} if ready.step == "create" else {}
+
+
+def about_list(
+    group: Group, data: Any, now_ms: int, naming: Naming, *, create: bool, joins: Callable[[Row], bool]
+) -> Learned:
+    """The same as ``lookups.about_list``; a group that asked for too long asks no more."""
+    ready = group.rows[0].ready
+    learned = lookups.about_list(group, data, now_ms, create=create, joins=joins)
+    if learned.stay and not naming.asking(ready.list, ready.turn, now_ms):
+        return replace(learned, stay=False)
+    if not learned.stay:
+        naming.over(ready.list, ready.turn)
+    return learned
 
 
 def leave(guard: Guard, list_id: str, now_ms: int) -> Literal["go", "size", "stop"]:

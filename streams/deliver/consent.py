@@ -1,16 +1,19 @@
 """Consent: nobody is subscribed by anything older than the last no; Klaviyo is asked before it is told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from streams.deliver import audiences, consent_marks, consent_row, consent_steps, lookups, permission
-from streams.deliver.consent_ends import Ends, maybe_taken, without_list
+from streams.deliver.consent_ends import Ends, maybe_taken
 from streams.deliver.consent_row import Ready
-from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
+from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
+from streams.deliver.naming import Naming
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience, consents
 from streams.klaviyo.budgets import (
+    LIST_CREATE,
     LIST_GET,
     LIST_SIZE,
     PROFILE_GET,
@@ -20,24 +23,28 @@ from streams.klaviyo.budgets import (
     UNSUPPRESS,
 )
 from streams.klaviyo.operation import Operation
-from streams.klaviyo.replies import Accepted, Rejected, RejectedWhole, Reply
+from streams.klaviyo.replies import Accepted, Rejected, RejectedWhole, Reply, Stopped
 from streams.klaviyo.requests import Request
 
+_NAMING: Final = ("name", "id", "create")
+"""Steps that need the list itself."""
 _ASK, _TELL = "ask", "tell"
 """``Group.step``: what the group's last request was."""
 
 
 @dataclass(slots=True)
 class Consent:
-    """The consent family."""
+    """The consent family. ``create``: make lists that Klaviyo does not have, for whoever subscribes."""
 
+    create: bool = False
+    naming: Naming = field(default_factory=Naming)
     guard: Guard = field(default_factory=Guard)
     name: str = "consent"
     single: str = SUBSCRIBE
     bulk: str | None = None
     each: int = 1
     budgets: tuple[str, ...] = (
-        SUBSCRIBE, UNSUBSCRIBE, SUPPRESS, UNSUPPRESS, LIST_GET, LIST_SIZE, PROFILE_GET,
+        SUBSCRIBE, UNSUBSCRIBE, SUPPRESS, UNSUPPRESS, LIST_CREATE, LIST_GET, LIST_SIZE, PROFILE_GET,
     )  # fmt: skip
 
     def prepare(self, op: Operation, now_ms: int) -> Prepared | NotSent:
@@ -54,13 +61,23 @@ class Consent:
     def sort(self, rows: Sequence[Row], read: Read, now_ms: int) -> Sorted:
         """Of each profile what needs no call ends first, then one operation goes."""
         going: list[Row] = []
-        found = Sorted([], [])
+        later: list[Row] = []
+        held: list[Row] = []
+        held_s = HOLD_S
+        turn = self.naming.begin()
         for own in lookups.by_profile(rows):
             chosen = consent_steps.choose(own, read, now_ms)
-            found.later.extend(row for row in own if row not in chosen)
-            (found.held if self._stopped(chosen[0].ready, now_ms) else going).extend(chosen)
-        found.parts.extend(audiences.parts(going, consent_steps.kind, consent_steps.cut))
-        return found
+            later += [row for row in own if row not in chosen]
+            ready: Ready = chosen[0].ready
+            if ready.step in _NAMING:
+                ready.turn = turn if self.naming.asks(ready.list, ready.turn, read, now_ms) else 0
+                held_s = held_s if ready.turn else max(held_s, self.naming.wait_s(ready.list, now_ms))
+                waits = not ready.turn
+            else:
+                waits = self._stopped(ready, now_ms)
+            (held if waits else going).extend(chosen)
+        parts = audiences.parts(going, consent_steps.kind, consent_steps.cut)
+        return Sorted(parts, later, held, held_s)
 
     def _stopped(self, ready: Ready, now_ms: int) -> bool:
         """Whether the guard lets nobody more leave the list, or all; of all, only the subscribed count."""
@@ -80,6 +97,9 @@ class Consent:
 
     def request(self, group: Group, read: Read) -> Request | None:
         """The question or the call of a group; None when there is nothing to say to Klaviyo."""
+        if group.rows[0].ready.step in _NAMING:
+            group.step = _ASK
+            return audiences.ask_for_list(group, self.naming)
         question = _question(group)
         if question is None and consent_steps.more_is_known(group, read):
             question = _question(group)
@@ -89,17 +109,21 @@ class Consent:
     def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
         """A confirmation may be asked for from now on: after a crash nobody is asked twice."""
         if group.step != _TELL:
-            return {}
+            return audiences.making(group, now_ms)
         return {consent_marks.doubt_key(row.op["op_id"]): b"1" for row in group.rows if row.ready.confirms}
 
     def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
         """Remember lists and what Klaviyo knows of people; who must not be told about any more ends."""
         data = reply.verdict.data if isinstance(reply.verdict, Accepted) else None
         ready: Ready = group.rows[0].ready
-        if ready.step in ("name", "id"):
-            learned = lookups.about_list(group, data, now_ms, create=None)
-            ended = [without_list(end) for end in learned.ended]
-            return Learned(learned.changes, ended, stay=learned.stay)
+        if ready.step in _NAMING:
+            learned = audiences.about_list(
+                group, data, now_ms, self.naming, create=self.create, joins=consent_steps.joins
+            )
+            ends = Ends()
+            for end in learned.ended:
+                ends.without_list(end)
+            return replace(learned, changes={**learned.changes, **ends.changes}, ended=ends.ended)
         if ready.step == "size":
             audiences.sized(self.guard, ready.word.list_id, data, now_ms)
             return Learned()
@@ -133,6 +157,8 @@ class Consent:
                 if not isinstance(reply.verdict, Rejected | RejectedWhole):
                     row.ready.asked_at = permission.NEVER
         ready: Ready = group.rows[0].ready
+        if ready.step in _NAMING and isinstance(reply.verdict, Stopped):
+            self.naming.over(ready.list, ready.turn)
         learned = lookups.gone(reply, ready.list, ready.word.list_id, asked=ready.looked_anew)
         for row in group.rows if learned is not None else ():
             row.ready.looked_anew = True
@@ -151,7 +177,8 @@ class Consent:
         """A no counts though Klaviyo did not take it; a yes that it finds outdated is refused."""
         over = Ends()
         for end in ends:
-            if end.row.ready.step in ("name", "id"):
+            self.naming.over(end.row.ready.list, end.row.ready.turn)
+            if end.row.ready.step in _NAMING:
                 over.ended.append(end)
             else:
                 over.fail(end)
@@ -173,8 +200,6 @@ def _question(group: Group) -> Request | None:
     ready: Ready = group.rows[0].ready
     by, list_id = ready.by[0], ready.word.list_id
     match ready.step:
-        case "name" | "id":
-            return audience.find_list(ready.step, ready.list)
         case "size":
             return audience.list_size(list_id)
         case "look":

@@ -45,6 +45,18 @@ class Ends:
                 self._member(row, told)
         self.settle(row)
 
+    def without_list(self, end: Settled) -> None:
+        """Klaviyo has no such list: a farewell counts under its name, should it be made; nothing else does.
+
+        What Klaviyo itself said of it says nothing about anything.
+        """
+        row, ready = end.row, end.row.ready
+        if ready.observed:
+            end = Settled(row, *consent_steps.SILENT["observed"])
+        elif end.outcome == Outcome.UNCHANGED:
+            self.remember(row, permission.said(replace(ready.word, list_id=ready.list)))
+        self.ended.append(end)
+
     def fail(self, end: Settled) -> None:
         """A row that Klaviyo refused: a no counts all the same, a yes that it finds outdated is refused."""
         row, ready = end.row, end.row.ready
@@ -108,14 +120,6 @@ def _told(end: Settled) -> tuple[Settled, Word | None]:
     if ready.confirms:
         return replace(end, detail="pending: the list asks for a confirmation"), None
     return end, replace(ready.word, parts=ready.open)
-
-
-def without_list(end: Settled) -> Settled:
-    """Klaviyo has no such list: what it said of it itself says nothing about anything else."""
-    if not end.row.ready.observed:
-        return end
-    outcome, reason = consent_steps.SILENT["observed"]
-    return Settled(end.row, outcome, reason)
 
 
 def maybe_taken(reply: Reply) -> bool:

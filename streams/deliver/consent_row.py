@@ -13,7 +13,7 @@ from streams.klaviyo.operation import Operation
 from streams.ledger.reasons import Reason
 
 Step = Literal[
-    "name", "id", "size", "look", "subscribe", "unsubscribe", "suppress", "unsuppress",
+    "name", "id", "create", "size", "look", "subscribe", "unsubscribe", "suppress", "unsuppress",
     "superseded", "same", "not_member", "observed", "refused",
 ]  # fmt: skip
 """What a row needs next; the last five end it without a call."""
@@ -35,6 +35,9 @@ class Ready:
     step: Step = "name"
     list_step: Step = "name"
     named_after: int = 0
+    """How many attempts there had been when the list's name was looked up."""
+    turn: int = 0
+    """Of sorting, in which it came to ask for its list."""
     looked_anew: bool = False
     """Klaviyo did not know the list that it had shown: it was looked up once more."""
     double_opt_in: bool = False

@@ -30,7 +30,7 @@ def choose(own: Sequence[Row], read: Read, now_ms: int) -> list[Row]:
     """Of one profile's rows those that end without a call; else the first, with what it needs next."""
     if (nameless := _nameless(own, read, now_ms)) is not None:
         return [nameless]
-    known = consent_marks.known(own[0], read)
+    known = _known(own, read)
     marks = permission.join(known, (mark for row in own for mark in says(row.ready)))
     for number, row in enumerate(own):
         ready: Ready = row.ready
@@ -50,11 +50,24 @@ def _nameless(own: Sequence[Row], read: Read, now_ms: int) -> Row | None:
         if ready.list:
             found = lookups.known_list(ready.list, read, now_ms)
             if found is None:
-                ready.step = ready.list_step
+                ready.step, ready.known = ready.list_step, _known([row], read)
                 return row
             ready.list_step, ready.double_opt_in = "name", found.double_opt_in
             ready.word = replace(ready.word, list_id=found.id)
     return None
+
+
+def _known(own: Sequence[Row], read: Read) -> Mapping[str, Mark]:
+    """What the state holds of one profile, of lists by their ids."""
+    known: Mapping[str, Mark] = consent_marks.known(own[0], read)
+    for row in own:
+        known = permission.renamed(known, row.ready.list, row.ready.word.list_id)
+    return known
+
+
+def joins(row: Row) -> bool:
+    """Whether a list is made for the row."""
+    return row.ready.word.kind == "subscribe" and not row.ready.observed
 
 
 def says(ready: Ready) -> list[tuple[str, Mark]]:
@@ -99,7 +112,7 @@ def more_is_known(group: Group, read: Read) -> bool:
     more = False
     for row in group.rows if group.rows[0].ready.step == "subscribe" else ():
         ready: Ready = row.ready
-        known = consent_marks.known(row, read)
+        known = _known([row], read)
         marks = permission.join(ready.marks, known.items())
         if marks != ready.marks:
             ready.known, ready.marks = permission.join(ready.known, known.items()), marks
@@ -141,7 +154,7 @@ def kind(row: Row) -> tuple[str, ...]:
     """What the rows of one call have in common; all that needs none goes together, in order."""
     ready: Ready = row.ready
     match ready.step:
-        case "name" | "id":
+        case "name" | "id" | "create":
             return ready.step, ready.list
         case "size":
             return ready.step, ready.word.list_id

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streams.deliver import audiences, lookups, membership, naming, notices
+from streams.deliver import audiences, lookups, membership, notices
 from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
 from streams.deliver.membership import Ready, Step
@@ -142,7 +142,7 @@ class Lists:
         ready: Ready = group.rows[0].ready
         match ready.step:
             case "name" | "id" | "create":
-                return self._ask_for_list(group)
+                return audiences.ask_for_list(group, self.naming)
             case "who":
                 return audience.find_profiles(ready.by[0], [row.ready.by[1] for row in group.rows])
             case "import":
@@ -154,21 +154,9 @@ class Lists:
             case _:
                 return None
 
-    def _ask_for_list(self, group: Group) -> Request:
-        """A list is made by the group that asks for it alone; after a failure its name is looked up first."""
-        ready: Ready = group.rows[0].ready
-        asking = self.naming.asking(ready.list, ready.turn, group.at_ms)
-        if ready.step == "create":
-            if asking and all(row.attempts == row.ready.named_after for row in group.rows):
-                return audience.create_list(ready.list)
-            for row in group.rows:
-                row.ready.step = row.ready.list_step = "name"
-        return audience.find_list(ready.step, ready.list)
-
     def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
         """A list that is about to be made must not be made by a successor at once."""
-        ready: Ready = group.rows[0].ready
-        return {lookups.list_key(ready.list): naming.making_form(now_ms)} if ready.step == "create" else {}
+        return audiences.making(group, now_ms)
 
     @staticmethod
     def _change(rows: Sequence[Row]) -> Request:
@@ -203,18 +191,14 @@ class Lists:
         return Learned(changes)
 
     def _about_list(self, group: Group, data: object, now_ms: int) -> Learned:
-        ready: Ready = group.rows[0].ready
-        learned = lookups.about_list(group, data, now_ms, create=self.create, joins=lambda row: row.ready.add)
-        if learned.stay and not self.naming.asking(ready.list, ready.turn, now_ms):
-            learned = replace(learned, stay=False)
-        elif not learned.stay:
-            self.naming.over(ready.list, ready.turn)
-        left = [end.row for end in learned.ended if end.outcome == Outcome.UNCHANGED]
-        off = {
-            lookups.member_key(ready.list, row.person): lookups.member_form(lookups.event_time(row), on=False)
-            for row in left
-        }
-        return replace(learned, changes={**learned.changes, **off})
+        learned = audiences.about_list(
+            group, data, now_ms, self.naming, create=self.create, joins=lambda row: row.ready.add
+        )
+        changes = dict(learned.changes)
+        for row in (end.row for end in learned.ended if end.outcome == Outcome.UNCHANGED):
+            off = lookups.member_form(lookups.event_time(row), on=False)
+            changes[lookups.member_key(row.ready.list, row.person)] = off
+        return replace(learned, changes=changes)
 
     def refused(self, group: Group, reply: Reply, now_ms: int) -> Learned | None:
         """The identifiers of somebody who was to be made known conflict: another profile has them."""

@@ -75,8 +75,8 @@ def about_list(
     data: Any,
     now_ms: int,
     *,
-    create: bool | None,
-    joins: Callable[[Row], bool] = lambda _: True,
+    create: bool,
+    joins: Callable[[Row], bool],
 ) -> Learned:
     """What an answer about a list means for those who need it: asked for by name, then by id, then made.
 
@@ -84,7 +84,7 @@ def about_list(
         group: the rows that wait for it.
         data: of the answer.
         now_ms: the wall clock.
-        create: whether to make it; None = the lane makes none, whatever is configured.
+        create: whether to make it.
         joins: whom it is made for; who leaves a list that may not be there yet has nothing to leave.
     """
     ready = group.rows[0].ready
@@ -98,7 +98,7 @@ def about_list(
         return _without_list(
             group,
             f"Klaviyo has no list {ready.list!r}, neither as id nor as name: create it there, "
-            + ("correct the rule, or set lists.create: true" if create is False else "or correct the rule"),
+            "correct the rule, or set lists.create: true",
         )
     after = "id" if ready.step == "name" else "create"
     going = [row for row in group.rows if after == "id" or joins(row)]

@@ -95,6 +95,14 @@ def join(marks: Marks, said: Iterable[tuple[str, Mark]]) -> dict[str, Mark]:
     return joined
 
 
+def renamed(marks: Marks, ref: str, list_id: str) -> Marks:
+    """With what was said of a list by its name, before it was there, as said of the list."""
+    if not ref or not list_id or ref == list_id:
+        return marks
+    split = ((name.partition("@"), mark) for name, mark in marks.items())
+    return join(marks, [(key(part, list_id), mark) for (part, _, name), mark in split if name == ref])
+
+
 def said(word: Word, *, done: bool = False) -> list[tuple[str, Mark]]:
     """What a word adds. A subscription to a list is one to the channel, too; a farewell to a list is not.
 

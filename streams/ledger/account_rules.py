@@ -84,8 +84,8 @@ def key(name: str, answer: Answer) -> Iterable[Finding]:
 
 
 def lists(config: Config, account: str, answers: Mapping[str, Answer]) -> Iterable[Finding]:
-    """The lists that rules name: name or id → what was found. Membership makes them, consent does not."""
-    made = named(config, account, "list", ("list_add", "list_remove"))
+    """The lists that rules name: name or id → what was found. Who joins makes them, who leaves does not."""
+    made = named(config, account, "list", ("list_add", "subscribe"))
     for wanted, answer in answers.items():
         if answer.status == 404 or (answer.status == 200 and not answer.body.get("data")):
             if config.lists.create and wanted in made:

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.config.sections import Lists
 from streams.klaviyo.requests import iso
 from tests.deliver.line import FREE, KEY, Line, Sim, operation, simulator
 from tests.deliver.test_lists import calls, ends, make_list, make_profiles
@@ -269,14 +268,13 @@ async def test_backdated_consent_that_klaviyo_refuses_is_refused_not_dead() -> N
         assert not line.world.dead_letters
 
 
-@pytest.mark.parametrize("create", [False, True])
-async def test_a_list_that_is_not_there_is_a_dead_letter_and_consent_makes_none(create: bool) -> None:
+async def test_a_list_that_is_not_there_is_a_dead_letter_that_says_what_to_do() -> None:
     async with simulator(budgets=FREE) as sim:
         await make_profiles(sim, 2)
-        line = Line(sim.url, lists=Lists(create=create))
+        line = Line(sim.url)
         line.put(say(1, 1, payload={"list": "Nowhere"}), say(2, 2))
         await line.drain()
         assert [(d["event_id"], d["reason"]) for d in line.world.dead_letters] == [("m1", "rejected")]
-        assert "lists.create" not in line.world.dead_letters[0]["detail"]
+        assert "lists.create" in line.world.dead_letters[0]["detail"]
         assert (await sim.get("lists"))["data"] == []
         assert await consent(sim) == {"u2@shop.io": "SUBSCRIBED"}

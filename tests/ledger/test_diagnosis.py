@@ -191,12 +191,12 @@ def test_lists_that_rules_name_are_there_or_are_made(config: Config, tmp_path: P
     assert levels(account_rules.lists(config, "acme", {"VIP": Answer(403)})) == [Level.WARN]
     made = make(tmp_path, lists_create="true")
     assert levels(account_rules.lists(made, "acme", none)) == [Level.OK]
-    consent = RULES.replace("do: list_add", "do: subscribe")
+    leaving = RULES.replace("do: list_add", "do: unsubscribe")
     told = make(
-        tmp_path, PIPELINE.replace("partitions:", consent.lstrip("\n") + "partitions:"), lists_create="true"
+        tmp_path, PIPELINE.replace("partitions:", leaving.lstrip("\n") + "partitions:"), lists_create="true"
     )
     (found,) = account_rules.lists(told, "acme", none)
-    assert (found.level, "lists.create" in found.mend) == (Level.FAIL, False), "consent makes no lists"
+    assert (found.level, "lists.create" in found.mend) == (Level.FAIL, False), "who leaves makes no lists"
 
 
 def test_metrics_that_rules_name_are_there_or_come_with_their_first_event(config: Config) -> None:

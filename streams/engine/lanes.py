@@ -63,21 +63,26 @@ def listing(config: Config) -> list[dict[str, Any]]:
     lanes = [(account, lane) for account in config.accounts for lane in ALL]
     waiting = _waiting(reader, dict(each for lane in lanes for each in passed(*lane)), ends)
 
-    def row(account: str, lane: str) -> dict[str, Any]:
-        pause = facts.get(("pause", f"{account}/{lane}"))
-        stands = list(passed(account, lane))
-        state, reason, since = _state(pause, stands[0][1])
-        return {
-            "account": account,
-            "lane": lane,
-            "state": state,
-            "paused": pause is not None,
-            "reason": reason,
-            "since": since,
-            "lag": sum(waiting[place] for place, _ in stands),
-        }
+    return [_row(*lane, facts.get(("pause", "/".join(lane))), list(passed(*lane)), waiting) for lane in lanes]
 
-    return [row(*lane) for lane in lanes]
+
+def _row(
+    account: str,
+    lane: str,
+    pause: Control | None,
+    stands: list[tuple[Place, Passed]],
+    waiting: Mapping[Place, int],
+) -> dict[str, Any]:
+    state, reason, since = _state(pause, stands[0][1])
+    return {
+        "account": account,
+        "lane": lane,
+        "state": state,
+        "paused": pause is not None,
+        "reason": reason,
+        "since": since,
+        "lag": sum(waiting[place] for place, _ in stands),
+    }
 
 
 def _state(pause: Control | None, passed: Passed) -> tuple[str, str | None, int | None]:

@@ -55,41 +55,56 @@ class Settling:
                 self._result(outbox, call, call.reply)
 
     def _result(self, outbox: Outbox, call: Call, reply: Reply) -> None:
-        group, now_ms = call.group, self.desk.now_ms()
+        group = call.group
         self._new(created=created(call.request, reply))
         outbox.delete(intent.key(self.family.name, group.id))
         if isinstance(reply.verdict, Transient) and call.request.method != "GET":
             for row in group.rows:
                 row.doubted_at = row.doubted_at or self._left_at(call)
-        if call.request.asks and isinstance(reply.verdict, Accepted):
-            if not isinstance(self.family, Asking):
-                raise TypeError(f"{self.family.name} asks nothing")
-            if call.request.budget == self._stopped_at:
-                self._goes_on()
-            self._learn(outbox, group, self.family.learned(group, reply, now_ms))
-            return
-        if isinstance(self.family, Patient) and not isinstance(reply.verdict, Accepted):
-            refused = self.family.refused(group, reply, now_ms)
-            if refused is not None:
-                stop = reply.verdict if not refused.mends else None
-                why = stop.detail if isinstance(stop, Stopped) else None
-                self._stand(call, Judged(stopped=why))
-                self._learn(outbox, group, refused)
-                return
+        accepted = isinstance(reply.verdict, Accepted)
+        if call.request.asks and accepted:
+            self._answered(outbox, call, reply)
+        elif accepted or not self._refused(outbox, call, reply):
+            self._judged(outbox, call, reply)
+
+    def _answered(self, outbox: Outbox, call: Call, reply: Reply) -> None:
+        """A question that a family asked before its call."""
+        if not isinstance(self.family, Asking):
+            raise TypeError(f"{self.family.name} asks nothing")
+        if call.request.budget == self._stopped_at:
+            self._goes_on()
+        self._learn(outbox, call.group, self.family.learned(call.group, reply, self.desk.now_ms()))
+
+    def _refused(self, outbox: Outbox, call: Call, reply: Reply) -> bool:
+        """Whether the family knows better what a refusal of this call means."""
+        if not isinstance(self.family, Patient):
+            return False
+        refused = self.family.refused(call.group, reply, self.desk.now_ms())
+        if refused is None:
+            return False
+        stop = reply.verdict if not refused.mends else None
+        why = stop.detail if isinstance(stop, Stopped) else None
+        self._stand(call, Judged(stopped=why))
+        self._learn(outbox, call.group, refused)
+        return True
+
+    def _judged(self, outbox: Outbox, call: Call, reply: Reply) -> None:
+        """What the answer means for each row."""
+        group = call.group
         judged = judge(group, call.request, reply, self.standing)
         settled = judged.settled
         if isinstance(reply.verdict, Accepted):
             settled, changes = self.family.accepted(group, reply, settled)
             outbox.changes.update(changes)
+            if self.standing.share < LOW:
+                # an outage ends: what waits for its next try waits no longer
+                self.planner.ready.extend(self.lane.drain())
         elif settled and isinstance(self.family, Asking):
             found = settled
             settled, gone = self.family.rejected(found)
             outbox.changes.update(gone)
             over = {end.row for end in settled}
             self._put_back(outbox, group, [end.row for end in found if end.row not in over])
-        if isinstance(reply.verdict, Accepted) and self.standing.share < LOW:
-            # an outage ends: what waits for its next try waits no longer
-            self.planner.ready.extend(self.lane.drain())
         self._stand(call, judged)
         profiles = group.profiles()
         for again in judged.again:

@@ -1,6 +1,5 @@
 """The command line as its callers see it: output, exit codes, nothing else."""
 
-import errno
 import json
 import os
 import signal
@@ -14,9 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 import streams
-from streams.cli import app, exit_code
+from streams.cli import app
 from streams.engine import admin, schemas
-from streams.engine.errors import Away, Misconfigured, StateMismatch
 from streams.local.stack import Stack
 from tests.line import Bench
 
@@ -60,11 +58,16 @@ def run(
     )
 
 
-@pytest.fixture
-def starter(tmp_path: Path) -> Path:
-    file = tmp_path / "pipeline.yaml"
+def begun(folder: Path) -> Path:
+    """The file that ``init`` writes."""
+    file = folder / "pipeline.yaml"
     assert run("init", "--config", str(file)).returncode == 0
     return file
+
+
+@pytest.fixture
+def starter(tmp_path: Path) -> Path:
+    return begun(tmp_path)
 
 
 NAMED = (
@@ -121,57 +124,6 @@ def test_ctrl_c_while_modules_load_is_no_traceback(module: str) -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert run("--version").stdout == streams.__version__ + "\n"
-
-
-@pytest.mark.parametrize("words", [("nonsense",), ("audit", "--nonsense"), ("worker", "nonsense")])
-def test_wrong_usage_exits_2(words: tuple[str, ...]) -> None:
-    assert CliRunner().invoke(app, words).exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (Misconfigured(), 2),
-        (Away(), 3),
-        (StateMismatch(), 4),
-        (ValueError(), None),
-        (PermissionError(errno.EACCES, "Permission denied", "out.html"), 2),
-        (OSError(errno.ENOSPC, "No space left on device"), 3),
-        (OSError("inside"), None),
-    ],
-)
-def test_each_end_has_its_exit_code(error: Exception, code: int | None) -> None:
-    assert exit_code(error) == code
-
-
-def test_a_file_that_can_not_be_written_is_told_without_a_traceback(starter: Path) -> None:
-    (starter.parent / "gone").mkdir()
-    found = run("contracts", "page", "--out", "gone", cwd=starter.parent, env=VARIABLES)
-    assert found.returncode == 2
-    assert found.stderr.count("\n") == 1
-    assert "'gone'" in found.stderr
-
-
-def test_a_disk_that_is_full_is_no_answer() -> None:
-    """Exit 1 of an audit says that a record is missing."""
-    command = [sys.executable, "-m", "streams", "config", "schema"]
-    with Path("/dev/full").open("w") as full:
-        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
-    assert found.returncode == 3
-    assert b"Traceback" not in found.stderr
-
-
-def test_a_level_of_the_log_that_there_is_not_is_told(starter: Path) -> None:
-    found = run("worker", "route", "--config", str(starter), env=VARIABLES | {"STREAMS_LOG": "loud"})
-    assert found.returncode == 2
-    assert "no level loud; there are DEBUG" in found.stderr
-
-
-def test_a_missing_file_is_a_wrong_configuration(tmp_path: Path) -> None:
-    found = run("audit", cwd=tmp_path)
-    assert found.returncode == 2
-    assert "pipeline.yaml" in found.stderr
-    assert not found.stdout
 
 
 def test_init_writes_a_file_that_checks_and_never_over_one(starter: Path) -> None:

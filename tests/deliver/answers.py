@@ -148,7 +148,7 @@ BESIDE = [
     (
         "404 of a Klaviyo profile id",
         "the person is looked up again",
-        "deliver/test_lists.py::test_an_id_that_klaviyo_has_no_more_is_looked_up_again",
+        "deliver/test_lists_missing.py::test_an_id_that_klaviyo_has_no_more_is_looked_up_again",
     ),
     (
         "404 of an import job, or one `cancelled`",

@@ -40,7 +40,7 @@ COMPLAINTS: dict[str, tuple[str, ...]] = {
     "A6 more than three fractional digits are refused": (f"{DROPS}::test_a_time_of_any_precision_is_taken",),
     "A7 an empty removal fails, lists are ignored or made blank": (
         f"{DROPS}::test_removing_who_is_not_there_is_no_error_and_makes_no_blank_list",
-        "deliver/test_lists.py::test_a_list_that_is_not_there_is_a_dead_letter_that_says_what_to_do",
+        "deliver/test_lists_missing.py::test_a_list_that_is_not_there_is_a_dead_letter_that_says_what_to_do",
     ),
     "A8 bad addresses and long ids are found by failed deliveries": (
         f"{DROPS}::test_an_identifier_that_klaviyo_refuses_costs_itself_and_says_so",

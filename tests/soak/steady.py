@@ -18,7 +18,7 @@ WARM_S = 10.0
 GROWTH = 5.0
 """MB, without the stores' write buffer, which has a bound, fills in some minutes, and is written out."""
 BULK_GROWTH = 16.0
-"""MB: at all that Klaviyo takes the lane's own queue grows, too, up to 64 MB; at 2,350 a second nothing does."""
+"""MB: at all that Klaviyo takes the lane's queue grows, too, up to 64 MB; at 2,350 a second it does not."""
 BUFFER: Final = "streams_store_buffer_bytes"
 SPAN_S = 30.0
 """Of the first and the last so many seconds the memory is compared."""

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.errors import Away
-from streams.engine.reading import quiet
+from streams.engine.reading import ADVICE, quiet
 
 REACH_S: Final = 4.0
 """A broker that runs answers within milliseconds; one that starts again within this is waited for."""
@@ -34,6 +34,5 @@ def reach(client: Mapping[str, str | int], patience_s: float = REACH_S) -> None:
         admin.poll(0)
         found = [each for each in heard if each.code() != ALL_DOWN] or [error.args[0]]
         raise Away(
-            f"Kafka does not answer at {client['bootstrap.servers']}: {found[-1].str()}; "
-            "is `kafka.bootstrap` (STREAMS_KAFKA_BOOTSTRAP) right, does a broker run there?"
+            f"Kafka does not answer at {client['bootstrap.servers']}: {found[-1].str()}; {ADVICE}"
         ) from error

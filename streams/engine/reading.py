@@ -22,6 +22,7 @@ Properties = dict[str, str | int | float | bool]
 Place = tuple[str, int]
 """Real topic name and partition."""
 PATIENCE_S = 30.0
+ADVICE = "is `kafka.bootstrap` (STREAMS_KAFKA_BOOTSTRAP) right, does a broker run there?"
 _NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 """Told while the library connects again by itself."""
@@ -69,10 +70,7 @@ def translated() -> Iterator[None]:
         found: KafkaError = error.args[0]
         if found.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             raise Misconfigured(f"{found.str()}: run `streams topics apply`") from error
-        why = f"Kafka does not answer: {found.str()}"
-        raise Away(
-            f"{why}; is `kafka.bootstrap` (STREAMS_KAFKA_BOOTSTRAP) right, does a broker run there?"
-        ) from error
+        raise Away(f"Kafka does not answer: {found.str()}; {ADVICE}") from error
 
 
 def quiet(client: Mapping[str, str | int]) -> Properties:

@@ -27,6 +27,17 @@ def all_delivered(line: Line) -> bool:
     return {outcome for outcome, _ in line.world.last().values()} == {"delivered"}
 
 
+async def all_go_singly(sim: Sim) -> Line:
+    """A backlog becomes a job, and each of its rows is there in the end."""
+    line = odd(sim)
+    backlog(line)
+    await line.drain()
+    assert len(await profiles(sim)) == 250
+    assert await jobs_made(sim)
+    assert all_delivered(line)
+    return line
+
+
 async def test_failed_rows_that_no_error_names_go_singly() -> None:
     """The job counts failed rows, and its errors are gone or not there yet: which rows, nobody knows."""
     async with simulator(budgets=FREE) as sim:
@@ -35,12 +46,7 @@ async def test_failed_rows_that_no_error_names_go_singly() -> None:
         ]
         await sim.fault({"path": JOBS, "method": "POST"}, {"error_rows": rows})
         await sim.fault({"path": f"{JOBS}/*/import-errors"}, NONE_READ)
-        line = odd(sim)
-        backlog(line)
-        await line.drain()
-        assert len(await profiles(sim)) == 250
-        assert await jobs_made(sim)
-        assert all_delivered(line)
+        await all_go_singly(sim)
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "expired"])
@@ -49,24 +55,14 @@ async def test_a_job_that_will_never_be_complete_goes_singly(status: str) -> Non
         said: dict[str, Any] = {"status": status, "total_count": 1}
         job = {"data": {"type": "profile-bulk-import-job", "id": "J", "attributes": said}}
         await sim.fault({"path": f"{JOBS}/*", "method": "GET"}, {"status": 200, "body": job})
-        line = odd(sim)
-        backlog(line)
-        await line.drain()
-        assert len(await profiles(sim)) == 250
-        assert await jobs_made(sim)
-        assert all_delivered(line)
+        await all_go_singly(sim)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"type": "profile-bulk-import-job", "id": 7}, []])
 async def test_a_job_without_an_id_ends_no_process_and_goes_singly(data: Any) -> None:
     async with simulator(budgets=FREE) as sim:
         await sim.fault({"path": JOBS, "method": "POST"}, {"status": 202, "body": {"data": data}})
-        line = odd(sim)
-        backlog(line)
-        await line.drain()
-        assert len(await profiles(sim)) == 250
-        assert await jobs_made(sim)
-        assert all_delivered(line)
+        line = await all_go_singly(sim)
         assert not [key for key in line.world.store if key.startswith(b"j/")]
 
 

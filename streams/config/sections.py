@@ -94,7 +94,7 @@ class Identity(Section):
     blocked: Names = ()
     """Identifiers that stand for nobody, besides the built-in ones."""
     shared_device_people: Annotated[int, Field(ge=1)] = 5
-    max_user_ids: Annotated[int, Field(ge=1)] = 5
+    max_user_ids: Annotated[int, Field(ge=1, le=100)] = 5
     default_country: Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["NL"])] | None = Field(
         default=None, examples=["NL"]
     )

@@ -18,6 +18,8 @@ from streams.segment.envelope import Profile
 
 ANONYMOUS_KEPT: Final = 5
 """Anonymous ids a profile carries along, newest last."""
+USER_IDS_KEPT: Final = 100
+"""User ids that a profile remembers, oldest first; aliases may join any number, and each leads to it."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Person:
             phone=self.phone,
             user_id=self.user_id,
             anonymous_ids=self.anonymous_ids,
+            email_at=self.email_at,
+            phone_at=self.phone_at,
         )
 
     def dump(self) -> bytes:
@@ -134,13 +138,24 @@ class View:
         return None if identity is None else self.person(identity)
 
     def person(self, identity: bytes) -> Person:
-        """The profile, or the one it was merged into."""
+        """The profile, or the one it was merged into; a chain of merges is walked once, then it is short."""
+        found = self._profile(identity)
+        passed: list[Person] = []
+        while found.into is not None:
+            passed.append(found)
+            found = self._profile(found.into)
+        for merged in passed[:-1]:
+            merged.into = found.id
+            self._changed_people.add(merged.id)
+        return found
+
+    def _profile(self, identity: bytes) -> Person:
         if (found := self._people.get(identity)) is None:
             data = self._read(b"p" + identity)
             if data is None:
                 raise KeyError(identity)
             found = self._people[identity] = Person.load(identity, data)
-        return found if found.into is None else self.person(found.into)
+        return found
 
     def pointer(self, anonymous_id: str) -> Pointer:
         """What is known of an anonymous id; an empty pointer for a new one."""

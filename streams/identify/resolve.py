@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from streams.identify.people import ANONYMOUS_KEPT, Person, View
+from streams.identify.people import ANONYMOUS_KEPT, USER_IDS_KEPT, Person, View
 from streams.segment.envelope import Identity
 from streams.segment.identifiers import normal_email, normal_phone, somebody
 
@@ -155,7 +155,8 @@ def _merge(winner: Person, loser: Person, view: View) -> None:
     if loser.phone_at > winner.phone_at:
         winner.phone, winner.phone_at = loser.phone, loser.phone_at
     winner.user_id = winner.user_id or loser.user_id
-    winner.user_ids += [user_id for user_id in loser.user_ids if user_id not in winner.user_ids]
+    joining = [user_id for user_id in loser.user_ids if user_id not in winner.user_ids]
+    winner.user_ids = (winner.user_ids + joining)[:USER_IDS_KEPT]
     joined = [a for a in loser.anonymous_ids if a not in winner.anonymous_ids] + winner.anonymous_ids
     winner.anonymous_ids = joined[-ANONYMOUS_KEPT:]
     view.touch(loser)
@@ -168,7 +169,7 @@ def _update(person: Person, seen: Shown, strong: list[str], at: int, view: View)
         person.email, person.email_at, changed = seen.email, at, True
     if seen.phone and seen.phone != person.phone and at >= person.phone_at:
         person.phone, person.phone_at, changed = seen.phone, at, True
-    if seen.user_id and seen.user_id not in person.user_ids:
+    if seen.user_id and seen.user_id not in person.user_ids and len(person.user_ids) < USER_IDS_KEPT:
         person.user_ids.append(seen.user_id)
         person.user_id, changed = person.user_id or seen.user_id, True
     if seen.anonymous_id and seen.anonymous_id not in person.anonymous_ids[-1:]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.identify.people import View
 from streams.identify.resolve import Policy, resolve, shown
 from streams.segment.identifiers import ZERO_UUID
 from tests.identify.world import World, event
@@ -164,3 +165,40 @@ def test_a_merge_names_the_profile_that_is_no_more() -> None:
     assert [profile["email"] for profile in merged] == ["p@shop.example.com"]
     assert merged[0]["id"] != person.id.hex()
     assert view.take_merged() == []
+
+
+def test_any_number_of_people_may_have_become_one() -> None:
+    """A chain of aliases is walked once: no event is too much for it, and the next reads no more of it."""
+    world, people = World(), 1_500
+    first = world.sees(user_id="u0")
+    for number in range(1, people):
+        world.sees(user_id=f"u{number}")
+    for number in reversed(range(1, people)):
+        world.sees(type="alias", previous_id=f"u{number}", user_id=f"u{number - 1}")
+    last = world.sees(user_id=f"u{people - 1}")
+
+    assert last is not None
+    assert first is not None
+    assert last.id == first.id
+    reads: list[bytes] = []
+
+    def read(key: bytes) -> bytes | None:
+        reads.append(key)
+        return world.state.get(key)
+
+    assert View(read).owner(f"u:u{people - 1}") == last
+    assert len(reads) <= 3
+
+
+def test_a_person_of_many_user_ids_stays_small_and_each_leads_to_it() -> None:
+    """What is written of a person has to fit into one record, whatever an application calls alias with."""
+    world, ids = World(), [f"{number}-{'x' * 200}" for number in range(300)]
+    for user_id in ids:
+        world.sees(user_id=user_id)
+        world.sees(type="alias", previous_id=user_id, user_id=ids[0])
+        world.sees(user_id=user_id, email="p@shop.example.com")
+
+    assert max(map(len, world.state.values())) < 30_000
+    owner = world.owner("e:p@shop.example.com")
+    assert owner is not None
+    assert all(world.owner(f"u:{user_id}") == owner for user_id in ids)

@@ -1,8 +1,4 @@
-"""Rows that wait so long that their topic will drop them: told of at half time, dead letters before its end.
-
-A dead letter is kept for 90 more days, and a redrive sends it. A row that its topic dropped would be gone,
-and the stage would stop.
-"""
+"""Rows that wait so long that their topic will drop them: told of at half time, dead letters before the end."""
 
 from dataclasses import dataclass
 from math import inf
@@ -15,14 +11,11 @@ from streams.deliver.planner import Planner
 from streams.deliver.row import Settled
 from streams.engine.outbox import Outbox
 from streams.engine.telemetry import gauge, log
-from streams.engine.topics import DAY_MS, INPUTS, TOPICS
+from streams.engine.topics import DAY_MS
+from streams.ledger.ageing import ALARM_MS, END_MS, KEPT_MS, TOLD_AGAIN_MS, WAITED
 from streams.ledger.reasons import Reason
 
-KEPT_MS: Final = min(TOPICS[name].retention_ms or 0 for name in INPUTS["deliver"])
-ALARM_MS: Final = KEPT_MS // 2
-END_MS: Final = KEPT_MS - DAY_MS
 LOOK_S: Final = 60.0
-TOLD_AGAIN_S: Final = 86_400.0
 MOST: Final = 1000
 """Rows in one transaction."""
 _OLDEST: Final = gauge("streams_deliver_lane_age_seconds", "how long the oldest row of a lane waits")
@@ -56,12 +49,10 @@ class Ageing:
         rows = lane.aged(now_ms - END_MS, MOST)
         if rows:
             self._look_at = now  # what is read in their place may be as old
-        kept, waited = KEPT_MS // DAY_MS, END_MS // DAY_MS
-        why = f"not sent: it waited for {waited} of the {kept} days that its lane keeps"
-        return [dead(row, Reason.RETENTION, why) for row in rows]
+        return [dead(row, Reason.RETENTION, WAITED) for row in rows]
 
     def _tell(self, now: float, age_ms: int) -> None:
-        if age_ms >= ALARM_MS and now >= self._told_at + TOLD_AGAIN_S:
+        if age_ms >= ALARM_MS and now >= self._told_at + TOLD_AGAIN_MS / 1000:
             self._told_at = now
             desk, days = self.intake.desk, age_ms // DAY_MS
             lane, kept = self.intake.family.name, KEPT_MS // DAY_MS

@@ -73,7 +73,7 @@ def _row(
     stands: list[tuple[Place, Passed]],
     waiting: Mapping[Place, int],
 ) -> dict[str, Any]:
-    state, reason, since = _state(pause, stands[0][1])
+    state, reason, since = _state(pause, [passed for _, passed in stands])
     return {
         "account": account,
         "lane": lane,
@@ -85,11 +85,12 @@ def _row(
     }
 
 
-def _state(pause: Control | None, passed: Passed) -> tuple[str, str | None, int | None]:
+def _state(pause: Control | None, topics: Iterable[Passed]) -> tuple[str, str | None, int | None]:
     """How a lane is, why, and since when (ms). Who is paused sends nothing, whatever else it is."""
     if pause is not None:
         return "guarded" if (pause.reason or "").startswith(GUARD) else "paused", pause.reason, pause.at
-    return ("live", None, None) if passed.stopped is None else ("stopped", *passed.stopped)
+    stopped = next((passed.stopped for passed in topics if passed.stopped), None)
+    return ("live", None, None) if stopped is None else ("stopped", *stopped)
 
 
 def _waiting(reader: Reader, passed: Mapping[Place, Passed], ends: Mapping[Place, int]) -> dict[Place, int]:

@@ -1,66 +1,35 @@
 """Feedback: Klaviyo's engagement reaches Segment, in order, in batches, once."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 from random import uniform
-from time import time
-from typing import ClassVar, Final, NamedTuple, cast
+from typing import ClassVar, Final, cast
 
 from streams.engine import topics
+from streams.engine.control import now_ms
 from streams.engine.errors import Unreadable
 from streams.engine.inbox import Batch, Record
+from streams.engine.lanes import SEGMENT
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Slot
 from streams.engine.stage import Context
 from streams.engine.telemetry import log
+from streams.feedback.calls import Call, alike, halves, parts
 from streams.feedback.sent import forgettable, remember, sent_key
+from streams.feedback.standing import passed, standing, stands
 from streams.klaviyo.operation import Operation
+from streams.ledger import ageing
 from streams.ledger.reasons import Outcome, Reason
 from streams.ledger.writer import Ledger, origin_of_unreadable
-from streams.segment.client import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_CALLS,
-    MAX_CALL_BYTES,
-    Reply,
-    SegmentClient,
-    chunks,
-)
+from streams.segment.client import MAX_CALL_BYTES, Reply, SegmentClient
 
-LANE: Final = "segment"
-STOPPED_PROBE_S: Final = 30.0
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 30.0
+LOOK_S: Final = 1.0
+"""How often it is looked whether a pause is over."""
 FORGOTTEN_A_TICK: Final = 2000
-
-
-class Call(NamedTuple):
-    """One call, and the record that asks for it."""
-
-    operation: Operation
-    value: bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes of its body."""
-        return len(self.operation["payload"])
-
-
-def parts(batch: Batch) -> Iterator[Batch]:
-    """A batch in parts of one request each; a tick is one.
-
-    What a request brought is committed before the next is sent: that one may wait for days, and Segment knows
-    a call that comes twice for one day only.
-    """
-    part: list[Record] = []
-    size = 0
-    for record in batch.records:
-        if part and (size + len(record.value) > MAX_BATCH_BYTES or len(part) >= MAX_BATCH_CALLS):
-            yield Batch(batch.topic, part)
-            part, size = [], 0
-        part.append(record)
-        size += len(record.value)
-    yield Batch(batch.topic, part)
 
 
 class Feedback:
@@ -73,116 +42,139 @@ class Feedback:
 
     def __init__(self, context: Context) -> None:
         self._accounts = context.config.accounts
+        self._probe_s = context.config.deliver.probe_s
         self._registry = context.registry
         self._control = context.control
         self._operation = context.registry.codec("operation").decode
         self._ledger = Ledger(context.registry, self.name)
         self._client = SegmentClient(context.config.deliver.timeout_s)
+        self._told_at: dict[str, int] = {}
+        """Account → when it was last told (ms) that its calls are old."""
 
     async def run(self, slot: Slot) -> None:
-        """Live the accounts of one slot."""
+        """Live the account of one slot."""
         async for batch in slot.batches():
             await self._registry.learn(record.value for record in batch.records)
-            for part in parts(batch):
-                outbox = await self.step(part, slot)
-                if outbox is not None:
-                    await slot.commit(outbox)
+            waiting = deque(parts(batch))
+            while waiting and not slot.revoked.is_set():
+                waiting.extendleft(reversed(await self.step(waiting.popleft(), slot)))
 
     async def close(self) -> None:
         """End the session."""
         await self._client.close()
 
-    async def step(self, batch: Batch, slot: Slot) -> Outbox | None:
-        """Send one part of a batch; a tick forgets what was sent long ago."""
-        outbox = Outbox()
-        if not batch.records:
-            for key in islice(forgettable(slot.store.scan(b"t"), int(time() * 1000)), FORGOTTEN_A_TICK):
-                outbox.delete(key)
-            return outbox if outbox.changes else None
-        last = None
-        for account, calls in self._new(batch, slot, outbox).items():
-            for call in calls:
-                if call.size > MAX_CALL_BYTES:
-                    self._refuse(outbox, call, Reason.TOO_LARGE, f"{call.size} bytes", None)
-            await self._send(account, [call for call in calls if call.size <= MAX_CALL_BYTES], slot, outbox)
-            last = calls[-1].operation["origin"]["accepted_at"]
-        if slot.revoked.is_set():
-            return None
-        outbox.position(batch.topic, batch.records[-1].offset + 1, last)
-        return outbox
+    async def step(self, part: Batch, slot: Slot) -> Sequence[Batch]:
+        """Send one request and commit what became of it; a tick forgets what was sent long ago.
 
-    def _new(self, batch: Batch, slot: Slot, outbox: Outbox) -> dict[str, list[Call]]:
-        """The batch's calls that Segment does not have, by account, in order."""
+        Returns:
+            The parts to send in its place, in order, where its calls can't all end in the same way.
+        """
+        outbox = Outbox()
+        if not part.records:
+            for key in islice(forgettable(slot.store.scan(b"t"), now_ms()), FORGOTTEN_A_TICK):
+                outbox.delete(key)
+            if outbox.changes:
+                await slot.commit(outbox)
+            return ()
+        calls = self._new(part, slot, outbox)
+        reply = await self._until_answered(part, calls, slot) if calls else None
+        if reply is None and slot.revoked.is_set():
+            return ()
+        count = alike(calls, reply, now_ms())
+        if count < len(calls):
+            return halves(part, calls[count])
+        for call in calls:
+            self._end(outbox, call, reply)
+        passed(slot, outbox, part.topic, part.records[-1].offset + 1, None if reply else standing(slot))
+        if calls:
+            outbox.accepted_at[part.topic] = calls[-1].operation["origin"]["accepted_at"]
+        await slot.commit(outbox)
+        return ()
+
+    def _new(self, part: Batch, slot: Slot, outbox: Outbox) -> list[Call]:
+        """The calls of a part that Segment does not have and can take, in order; the others end."""
         read: list[Call] = []
-        for record in batch.records:
+        for record in part.records:
             try:
-                read.append(Call(cast("Operation", self._operation(record.value)), record.value))
+                read.append(Call(cast("Operation", self._operation(record.value)), record))
             except Unreadable as why:
-                self._unreadable(outbox, batch.topic, record, slot, why)
+                self._unreadable(outbox, part.topic, record, slot, why)
         sent = slot.store.get_many([sent_key(call.operation["op_id"]) for call in read])
-        new: dict[str, list[Call]] = {}
+        new: list[Call] = []
         seen: set[str] = set()
         for call, mark in zip(read, sent, strict=True):
             operation = call.operation
             if mark is not None or operation["op_id"] in seen:
                 self._say(outbox, operation, Outcome.DUPLICATE, Reason.SENT_BEFORE)
+            elif (size := len(operation["payload"])) > MAX_CALL_BYTES:
+                self._refuse(outbox, call, Reason.TOO_LARGE, f"{size} bytes", None)
             else:
-                new.setdefault(operation["account"], []).append(call)
+                new.append(call)
             seen.add(operation["op_id"])
         return new
 
-    async def _send(self, account: str, calls: list[Call], slot: Slot, outbox: Outbox) -> None:
-        """Send in order; refused requests are halved until the calls that are refused alone are found."""
-        left = iter(calls)
-        requests = chunks([call.operation["payload"] for call in calls])
-        waiting = [list(islice(left, len(request))) for request in requests]
-        while waiting and not slot.revoked.is_set():
-            part = waiting.pop(0)
-            reply = await self._until_answered(account, part, slot)
-            if reply is None:
-                return
-            if reply.verdict == "accepted":
-                for call in part:
-                    self._say(outbox, call.operation, Outcome.DELIVERED, Reason.ACCEPTED)
-                    for key, value in remember(call.operation["op_id"], int(time() * 1000)):
-                        outbox.put(key, value)
-            elif len(part) > 1:
-                waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
-            else:
-                self._refuse(outbox, part[0], Reason.REJECTED, f"Segment answered {reply.status}", reply)
-
-    async def _until_answered(self, account: str, part: Sequence[Call], slot: Slot) -> Reply | None:
-        """Accepted or rejected, however long it takes; None when the slot is revoked before that."""
+    async def _until_answered(self, part: Batch, calls: Sequence[Call], slot: Slot) -> Reply | None:
+        """Accepted or rejected, however long it takes; None when revoked, or the first can wait no longer."""
+        account = calls[0].operation["account"]
         known = self._accounts.get(account)
         side = known.segment if known is not None else None
         if side is None:
-            log.error("segment_unknown", account=account, calls=len(part))
+            log.error("segment_unknown", account=account, calls=len(calls))
         longest_s = FIRST_PAUSE_S
         while not slot.revoked.is_set():
-            if side is not None and self._control.paused(account, LANE) is None:
-                calls = [call.operation["payload"] for call in part]
-                reply = await self._client.send(side.url, side.write_key.get_secret_value(), calls)
+            paused = self._control.paused(account, SEGMENT) is not None
+            if (paused or standing(slot)) and self._too_old(account, calls[0]):
+                return None
+            why, pause_s = "", LOOK_S
+            if side is None:
+                why = f"accounts.{account}.segment.write_key is not set"
+            elif not paused:
+                payloads = [call.operation["payload"] for call in calls]
+                reply = await self._client.send(side.url, side.write_key.get_secret_value(), payloads)
                 if reply.verdict in ("accepted", "rejected"):
                     return reply
-                pause = STOPPED_PROBE_S if reply.verdict == "stopped" else uniform(0, longest_s)
-                pause = max(pause, reply.retry_after_s or 0)
-                level = log.error if reply.verdict == "stopped" else log.warning
-                level(
-                    "segment_waits",
-                    account=account,
-                    status=reply.status,
-                    again_in_s=round(pause, 1),
-                    body=reply.body[:200],
-                )
+                pause_s = self._waits(account, reply, longest_s)
+                if reply.verdict == "stopped" or longest_s >= LONGEST_PAUSE_S:
+                    why = f"HTTP {reply.status}: {reply.body[:200]}"
                 longest_s = min(longest_s * 2, LONGEST_PAUSE_S)
-            else:
-                pause = 1.0
+            if why and (outbox := stands(slot, part, why, now_ms())) is not None:
+                await slot.commit(outbox)
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(pause_s):
                     await slot.revoked.wait()
             except TimeoutError:
                 pass
         return None
+
+    def _waits(self, account: str, reply: Reply, longest_s: float) -> float:
+        """How long to wait after an answer that ends no call, in seconds; it is told of."""
+        stopped = reply.verdict == "stopped"
+        pause_s = max(self._probe_s if stopped else uniform(0, longest_s), reply.retry_after_s or 0)
+        level = log.error if stopped else log.warning
+        again = round(pause_s, 1)
+        level("segment_waits", account=account, status=reply.status, again_in_s=again, body=reply.body[:200])
+        return pause_s
+
+    def _too_old(self, account: str, oldest: Call) -> bool:
+        """Whether a call can wait no longer; at half of that time somebody is told, once a day."""
+        now = now_ms()
+        age_ms = oldest.age_ms(now)
+        if age_ms >= ageing.ALARM_MS and now >= self._told_at.get(account, 0) + ageing.TOLD_AGAIN_MS:
+            self._told_at[account] = now
+            days, kept_days = age_ms // topics.DAY_MS, ageing.KEPT_MS // topics.DAY_MS
+            log.error("lane_old", account=account, lane=SEGMENT, days=days, kept_days=kept_days)
+        return oldest.old(now)
+
+    def _end(self, outbox: Outbox, call: Call, reply: Reply | None) -> None:
+        """What became of a call; without an answer it waited too long."""
+        if reply is None:
+            self._refuse(outbox, call, Reason.RETENTION, ageing.WAITED, None)
+        elif reply.verdict == "rejected":
+            self._refuse(outbox, call, Reason.REJECTED, f"Segment answered {reply.status}", reply)
+        else:
+            self._say(outbox, call.operation, Outcome.DELIVERED, Reason.ACCEPTED)
+            for key, value in remember(call.operation["op_id"], now_ms()):
+                outbox.put(key, value)
 
     def _say(self, outbox: Outbox, operation: Operation, became: Outcome, reason: Reason) -> None:
         outbox.outcome(
@@ -204,9 +196,9 @@ class Feedback:
                 operation["event_id"],
                 reason,
                 detail,
-                call.value,
+                call.record.value,
                 account=operation["account"],
-                lane=LANE,
+                lane=SEGMENT,
                 delivery_id=operation["op_id"],
                 attempts=1,
                 reply=None if reply is None else {"status": reply.status, "body": reply.body},

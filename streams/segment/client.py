@@ -28,28 +28,15 @@ class Reply:
     retry_after_s: float | None = None
 
 
-def verdict_of(status: int) -> Verdict:
-    """What a status means for the calls of its request."""
+def verdict_of(status: int, body: str = "") -> Verdict:
+    """What an answer means for the calls of its request; a page is none of Segment's, whatever its status."""
     if 200 <= status < 300:
-        return "accepted"
+        return "again" if body.lstrip().startswith("<") else "accepted"
     if status in (400, 413, 422):
         return "rejected"
     if 300 <= status < 400 or status in (401, 403, 404, 405, 410, 415):
         return "stopped"
     return "again"
-
-
-def chunks(calls: list[bytes]) -> list[list[bytes]]:
-    """Calls in order, in requests within Segment's caps."""
-    found: list[list[bytes]] = [[]]
-    size = 0
-    for call in calls:
-        if found[-1] and (size + len(call) + 1 > MAX_BATCH_BYTES or len(found[-1]) >= MAX_BATCH_CALLS):
-            found.append([])
-            size = 0
-        found[-1].append(call)
-        size += len(call) + 1
-    return [chunk for chunk in found if chunk]
 
 
 class SegmentClient:
@@ -76,7 +63,7 @@ class SegmentClient:
                 text = (await response.content.read(_SHOWN)).decode(errors="replace")
                 after = response.headers.get("Retry-After", "")
                 wait_s = min(float(after), LONGEST_WAIT_S) if after.isdecimal() else None
-                return Reply(verdict_of(response.status), response.status, text, wait_s)
+                return Reply(verdict_of(response.status, text), response.status, text, wait_s)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             return Reply("again", 0, f"{type(error).__name__}: {error}")
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from streams.deliver.ageing import ALARM_MS, END_MS, KEPT_MS, MOST, Ageing
+from streams.deliver.ageing import MOST, Ageing
 from streams.deliver.events import Events
 from streams.deliver.planner import Planner
 from streams.deliver.row import Group
 from streams.engine import telemetry
 from streams.engine.outbox import Outbox
 from streams.engine.topics import DAY_MS
+from streams.ledger.ageing import ALARM_MS, END_MS, KEPT_MS
 from tests.deliver.fake_slot import LogRecord, codec
 from tests.deliver.line import Line, operation, simulator
 from tests.deliver.test_consent import consent, say

@@ -81,6 +81,17 @@ async def test_a_retry_after_is_believed_for_an_hour_at_most(
     assert (reply.verdict, reply.status, reply.retry_after_s) == ("again", 429, wait_s)
 
 
+@pytest.mark.parametrize("page", ["<!DOCTYPE html><title>Log in</title>", "\n <html>"])
+async def test_a_page_takes_nothing_though_it_is_a_200(
+    answers: tuple[str, Answers, list[str]], client: SegmentClient, page: str
+) -> None:
+    """A proxy's log-in or a parked domain: what it was sent is at Segment nowhere."""
+    url, said, _ = answers
+    said["/v1/batch"] = web.Response(text=page, content_type="text/html")
+
+    assert (await client.send(url, "wk", [b"{}"])).verdict == "again"
+
+
 async def test_an_endless_answer_is_not_read_to_its_end(
     answers: tuple[str, Answers, list[str]], client: SegmentClient
 ) -> None:

@@ -6,6 +6,8 @@ from typing import Final, Literal
 
 import orjson
 
+from streams.engine.lanes import GUARD
+
 LEAST: Final = 100
 """So many may always go, however small the list."""
 EVERYTHING: Final = ""
@@ -72,7 +74,7 @@ class Guard:
         if left < self.share * counts.size:
             return "go"
         self.brake.pull(
-            f"guard: within an hour {left} of {counts.size} profiles left list {list_id}, "
+            f"{GUARD} within an hour {left} of {counts.size} profiles left list {list_id}, "
             f"more than {self.share:.0%}; to go on: streams lanes resume"
         )
         return "stop"
@@ -81,7 +83,7 @@ class Guard:
         if not self.most or left < self.most:
             return "go"
         self.brake.pull(
-            f"guard: within an hour {left} people were unsubscribed or suppressed without a list, "
+            f"{GUARD} within an hour {left} people were unsubscribed or suppressed without a list, "
             f"lists.guard_unsubscribes allows {self.most}; to go on: streams lanes resume"
         )
         return "stop"

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from streams.engine.positions import Passed
+
 MOST_RANGES: Final = 100_000
 """At so many the lane reads no further until some are joined."""
 
@@ -25,11 +27,8 @@ class Position:
         """From the form that the changelog holds."""
         if value is None:
             return cls()
-        if isinstance(value, int):
-            return cls(value, [], value)
-        ranges = [list(pair) for pair in value["done"]]
-        why, since = value.get("stopped") or (None, 0)
-        return cls(value["next"], ranges, value["next"], None if why is None else (why, since))
+        passed = Passed.of(value)
+        return cls(passed.next, [list(pair) for pair in passed.done], passed.next, passed.stopped)
 
     def take(self, offset: int) -> int | None:
         """Take in a record; where its span begins, or None if it is done already.

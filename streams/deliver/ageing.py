@@ -1,4 +1,4 @@
-"""Rows that wait so long that their topic will drop them: told of at half time, dead letters before the end."""
+"""Rows that wait so long that their topic would drop them: told of at half time, dead letters in time."""
 
 from dataclasses import dataclass
 from math import inf

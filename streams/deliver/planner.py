@@ -24,6 +24,8 @@ SINGLES: Final = 5
 """Profiles that no job can carry and that go by themselves beside each job."""
 MOST_FAILING: Final = 64
 """Groups that wait to be sent again; above it no new rows are taken."""
+LONG_S: Final = 60.0
+"""A budget that is used up for so long, a day's, makes its groups wait aside: other calls go on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -264,7 +266,7 @@ class Planner:
         return True
 
     def _start(self, group: Group, now: float, plan: Plan, read: Read) -> bool:
-        """Reserve a group's call; False if its budget has to wait."""
+        """Reserve a group's call, or lay it aside; False if it waits for its budget here."""
         group.at_ms = self.desk.now_ms()
         request = self.family.request(group, read)
         if request is None:
@@ -274,7 +276,11 @@ class Planner:
         lasts = self.desk.client.timeout_s(request.bulk)
         right = budget.reserve(now, lasts)
         if right is None:
-            plan.wake_at = min(plan.wake_at, budget.next(now))
+            at = budget.next(now)
+            plan.wake_at = min(plan.wake_at, at)
+            if LONG_S <= at - now < inf and not group.probes:
+                self.lane.again(group, at, failed=False)
+                return True
             return False
         plan.calls.append(Call(group, request, budget, right[0], right[1], lasts))
         return True

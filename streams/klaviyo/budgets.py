@@ -22,8 +22,10 @@ class Limit:
     def less(self, headroom: float) -> "Limit":
         """What remains when a share (0..1) is left to others; never nothing."""
         share = 1.0 - headroom
-        burst, steady = max(1, int(self.burst * share)), max(1, int(self.steady * share))
-        return replace(self, burst=burst, steady=steady, at_once=min(self.at_once, burst))
+        burst, steady, at_once = (
+            max(1, int(each * share)) for each in (self.burst, self.steady, self.at_once)
+        )
+        return replace(self, burst=burst, steady=steady, at_once=at_once)
 
 
 _S = Limit(3, 60)
@@ -31,6 +33,8 @@ _M = Limit(10, 150)
 _L = Limit(75, 750, at_once=7)
 _XL = Limit(350, 3500, at_once=350)
 _READ = Limit(350, 3500, at_once=16)
+_DAILY = Limit(10, 150, steady_s=86_400.0, at_once=150)
+"""150 a minute and a day: the second holds the first. A day's may go at once."""
 
 EVENT_SINGLE = "event/single"
 EVENT_BULK = "event/bulk"
@@ -64,7 +68,7 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         PROFILE_BULK: _M,
         PROFILE_BULK_GET: _M,
         PROFILE_BULK_ERRORS: _M,
-        LIST_CREATE: _M,
+        LIST_CREATE: _DAILY,
         LIST_GET: _L,
         LIST_SIZE: Limit(1, 15),
         LIST_ADD: _M,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.deliver.budget import HORIZON_S, SLICE_S, Budget, Spent
-from streams.klaviyo.budgets import Limit
+from streams.klaviyo.budgets import LIMITS, LIST_CREATE, Limit
 from streams.klaviyo.replies import Window
 
 LIMIT = Limit(burst=3, steady=12, burst_s=1.0, steady_s=8.0)
@@ -233,3 +233,13 @@ def test_a_dead_owners_open_calls_hold_back_no_others() -> None:
     budget = Budget(limit)
     budget.restore(Spent(((0.5, 30.0), (0.1, 30.0)), tuple((age, 2) for age in range(60))), 10.0, 0.0)
     assert len(run(budget, limit, [0.3], 28.0)) >= 0.95 * 28 * 2.5
+
+
+@pytest.mark.parametrize("headroom", [0.0, 0.5])
+def test_a_days_lists_may_go_at_once_and_no_more_that_day(headroom: float) -> None:
+    limit = LIMITS[LIST_CREATE].less(headroom)
+    most = int(150 * (1 - headroom))
+    sent = [at for at, _ in run(Budget(limit), limit, [0.3], 2000.0)]
+    assert len(sent) == most
+    assert sent[-1] < 60.0
+    assert most_in_a_window(sent, 1.0, 0.0) <= 10 * (1 - headroom)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from streams.config.sections import Lists
+from streams.deliver.planner import MOST_FAILING
 from streams.deliver.settling import REFUSALS
-from streams.klaviyo.budgets import Limit
+from streams.klaviyo.budgets import LIST_CREATE, Limit
 from tests.deliver.line import FREE, WIDE, Line, operation, simulator
-from tests.deliver.test_lists import calls, change
+from tests.deliver.test_lists import calls, change, make_list
 
 TIGHT = {"event/single": (40, 120), "event/bulk": (4, 12)}
 """Calls in each burst and each steady window of these seconds:"""
@@ -92,3 +93,20 @@ async def test_many_lists_at_once_need_few_calls() -> None:
         assert [len(row["emails"]) for row in (await sim.get("lists"))["data"]] == [30] * 12
         assert len(await calls(sim, "POST", "/relationships/profiles")) <= 36
         assert len(line.world.dead_letters) < REFUSALS
+
+
+async def test_with_the_days_lists_made_the_others_wait_for_the_next_and_hold_up_nobody() -> None:
+    """Elsewhere the limit of lists a day is met with 429s until the rows are given up."""
+    day = {"list/write": {"burst": 10, "steady": 150, "daily": 3}}
+    limits = WIDE | {LIST_CREATE: Limit(10, 2, steady_s=86_400.0, at_once=2)}
+    async with simulator(budgets=FREE | day) as sim:
+        await make_list(sim)
+        line = Line(sim.url, lists=Lists(create=True), limits=limits)
+        line.put(*(change(n, n, to=f"List {n}") for n in range(2 * MOST_FAILING)))
+        async with line.life():
+            assert await line.until(lambda: len(line.world.outcomes) == 2)
+            line.put(*(change(1000 + n, 1000 + n) for n in range(200)))
+            assert await line.until(lambda: len(line.world.outcomes) == 202)
+        assert len((await sim.get("lists"))["data"]) == 3
+        assert 429 not in statuses(await sim.requests())
+        assert not line.world.dead_letters

@@ -25,8 +25,9 @@ PUBLISHED: Mapping[str, Budget] = {
     "profile/patch": _L,
     "profile/get": _L,
     "profile/bulk": _M,
-    "list/write": _M,
+    "list/write": Budget(burst=10, steady=150, daily=150),
     "list/get": _L,
+    "list/get/one/profile_count": _XS,
     "list/members": _M,
     "subscribe": _L,
     "unsubscribe": _L,
@@ -38,6 +39,7 @@ PUBLISHED: Mapping[str, Budget] = {
     "webhooks/get": _XS,
 }
 """The specification's figures (burst a second, steady a minute), by budget name."""
+_DAY_S = 86_400.0
 
 
 def limit_of(name: str, config: SimConfig) -> Budget:
@@ -78,23 +80,25 @@ class Budgets:
     def take(self, account: str, name: str, at: float, config: SimConfig) -> Taken:
         """Count one request that arrived at `at` (epoch seconds), or refuse it."""
         limit = limit_of(name, config)
-        windows = config.windows_s
-        burst = self._window(account, name, "burst", at, windows.burst)
-        steady = self._window(account, name, "steady", at, windows.steady)
-        steady_end = (steady[3] + 1) * windows.steady
-        remaining = limit.steady - self._spent(steady, at, windows.steady)
-        reset_s = max(1, math.ceil(steady_end - at))
-        if remaining <= 0:
+        allowed = {"burst": limit.burst, "steady": limit.steady}
+        lengths = {"burst": config.windows_s.burst, "steady": config.windows_s.steady}
+        if limit.daily is not None:
+            allowed["day"], lengths["day"] = limit.daily, _DAY_S
+        found = {kind: self._window(account, name, kind, at, length) for kind, length in lengths.items()}
+        left = {
+            kind: allowed[kind] - self._spent(window, at, lengths[kind]) for kind, window in found.items()
+        }
+        ends = {kind: (window[3] + 1) * lengths[kind] for kind, window in found.items()}
+        reset_s = max(1, math.ceil(ends["steady"] - at))
+        full = [ends[kind] for kind in found if left[kind] <= 0]
+        if full:
             self.refused += 1
-            return Taken(limit.steady, 0, reset_s, wait_s=reset_s)
-        if limit.burst - self._spent(burst, at, windows.burst) <= 0:
-            self.refused += 1
-            wait_s = max(1, math.ceil((burst[3] + 1) * windows.burst - at))
-            return Taken(limit.steady, remaining, reset_s, wait_s=wait_s)
-        self._used[burst] += 1
-        self._used[steady] += 1
-        self._most[f"{account}/{name}"] = max(self._most.get(f"{account}/{name}", 0), self._used[steady])
-        return Taken(limit.steady, remaining - 1, reset_s)
+            wait_s = max(1, math.ceil(max(full) - at))
+            return Taken(limit.steady, max(0, left["steady"]), reset_s, wait_s=wait_s)
+        self._used.update(found.values())
+        most = f"{account}/{name}"
+        self._most[most] = max(self._most.get(most, 0), self._used[found["steady"]])
+        return Taken(limit.steady, left["steady"] - 1, reset_s)
 
     def _window(
         self, account: str, name: str, kind: str, at: float, length_s: float

@@ -16,6 +16,8 @@ class Budget(BaseModel):
 
     burst: int = Field(ge=0)
     steady: int = Field(ge=0)
+    daily: int | None = Field(default=None, ge=0)
+    """In each day (UTC); None: any number."""
 
 
 class Windows(BaseModel):

@@ -21,6 +21,7 @@ from streams.simulators.klaviyo.context import Context
 
 Handler = Callable[[Context], Reply]
 _PAGED = ("page[cursor]", "page[size]", "filter", "sort")
+_JOBS = ("page[cursor]", "filter", "sort")
 _ON_PROFILE = ("additional-fields[profile]", "fields[profile]")
 
 
@@ -43,7 +44,7 @@ def _route(method: str, path: str, budget: str, handler: Handler, resource: str,
 
 _EVENT_READ = ("fields[event]", "fields[metric]", "fields[profile]", "fields[attribution]", "include")
 _PROFILE_READ = (*_ON_PROFILE, "fields[conversation]", "fields[push-token]", "include")
-_LIST_READ = ("fields[list]", "fields[flow]", "fields[tag]", "additional-fields[list]", "include")
+_LIST_READ = ("fields[list]", "fields[flow]", "fields[tag]", "include")
 _IMPORT = import_calls.KIND
 _IMPORTS = f"/api/{_IMPORT}s"
 _ON_IMPORT = f"fields[{_IMPORT}]"
@@ -84,7 +85,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     _route("POST", "/api/lists", "list/write", list_calls.create_list, "list"),
     _route("GET", "/api/lists", "list/get", list_calls.get_lists, "list", *_LIST_READ, *_PAGED),
-    _route("GET", "/api/lists/{id}", "list/get/one", list_calls.get_list, "list", *_LIST_READ),
+    _route(
+        "GET", "/api/lists/{id}", "list/get/one", list_calls.get_list, "list",
+        *_LIST_READ, "additional-fields[list]",
+    ),
     _route(
         "POST", "/api/lists/{id}/relationships/profiles", "list/members", list_calls.add_members, "list",
     ),
@@ -131,11 +135,11 @@ ROUTES: tuple[Route, ...] = (
         "profile-subscription-bulk-delete-job",
     ),
     _route("POST", _SUPPRESSIONS, "suppress", admin_calls.suppress, _SUPPRESSION),
-    _route("GET", _SUPPRESSIONS, "suppress/list", admin_calls.get_suppressions, _SUPPRESSION, *_PAGED),
+    _route("GET", _SUPPRESSIONS, "suppress/list", admin_calls.get_suppressions, _SUPPRESSION, *_JOBS),
     _route("GET", _SUPPRESSIONS + "/{id}", "suppress/get", admin_calls.get_suppression, _SUPPRESSION),
     _route("POST", _UNSUPPRESSIONS, "unsuppress", admin_calls.unsuppress, _UNSUPPRESSION),
     _route(
-        "GET", _UNSUPPRESSIONS, "unsuppress/list", admin_calls.get_unsuppressions, _UNSUPPRESSION, *_PAGED
+        "GET", _UNSUPPRESSIONS, "unsuppress/list", admin_calls.get_unsuppressions, _UNSUPPRESSION, *_JOBS
     ),
     _route("GET", _UNSUPPRESSIONS + "/{id}", "unsuppress/get", admin_calls.get_unsuppression, _UNSUPPRESSION),
     _route("POST", "/api/profile-merge", "merge", admin_calls.merge, "profile-merge", "fields[profile]"),

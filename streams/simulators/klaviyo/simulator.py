@@ -71,7 +71,10 @@ class KlaviyoSimulator:
             return refusal([wrong or _MISSING])
         if lacks := scopes.missing(found.route.budget, self.config.scopes.get(_key(call))):
             return refusal([Problem(f"The API key lacks the scopes {', '.join(lacks)}.", None, status=403)])
-        taken = self._budgets.take(call.account, found.route.budget, call.at, self.config)
+        budget = found.route.budget
+        if "profile_count" in call.query:
+            budget += "/profile_count"  # a costly field has figures of its own
+        taken = self._budgets.take(call.account, budget, call.at, self.config)
         if taken.wait_s is not None:
             return throttled(taken.wait_s)
         call.state = _Admitted(found.route, found.ids, revision, taken)

@@ -84,3 +84,31 @@ async def test_published_figures_hold_where_none_are_set(sim: Sim) -> None:
         "/api/events": "3500",
         "/api/profiles": "750",
     }
+
+
+async def test_a_day_allows_150_new_lists_and_says_when_the_next_begins(sim: Sim, clock: Clock) -> None:
+    midnight = 1_790_035_200
+    clock.at = midnight - 600
+    body = {"data": {"type": "list", "attributes": {"name": "New"}}}
+    statuses = []
+    for _ in range(151):
+        clock.at += 1
+        statuses.append((await sim.post("/api/lists", body)).status)
+    refused = await sim.post("/api/lists", body)
+    looked_up = await sim.get("/api/lists")
+    clock.at = midnight
+
+    assert statuses == [201] * 150 + [429]
+    assert refused.headers["Retry-After"] == str(600 - 151)
+    assert looked_up.status == 200
+    assert (await sim.post("/api/lists", body)).status == 201
+
+
+async def test_the_size_of_a_list_has_a_budget_of_its_own(sim: Sim, clock: Clock) -> None:
+    clock.at = 1_790_000_000.0
+    made = await sim.post("/api/lists", {"data": {"type": "list", "attributes": {"name": "New"}}})
+    path = f"/api/lists/{(await made.json(content_type=None))['data']['id']}"
+    size = f"{path}?additional-fields[list]=profile_count"
+
+    assert [(await sim.get(each)).status for each in (size, size, path, path)] == [200, 429, 200, 200]
+    assert (await sim.get(path)).headers["RateLimit-Limit"] == "750"

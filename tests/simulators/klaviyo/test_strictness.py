@@ -80,6 +80,8 @@ async def test_unknown_fields_are_named_with_their_resource(sim: Sim) -> None:
     ]
     query = await sim.get("/api/metrics?page_size=3")
     assert (await errors(query))[0][0] == "'page_size' is not a valid field for the resource 'metric'."
+    assert (await sim.get("/api/lists?additional-fields[list]=profile_count")).status == 400
+    assert (await sim.get("/api/profile-suppression-bulk-create-jobs?page[size]=3")).status == 400
 
 
 async def test_types_and_required_fields(sim: Sim) -> None:

@@ -12,6 +12,7 @@ from streams.deliver.row import Group, Row
 from streams.klaviyo import audience, limits, requests
 from streams.klaviyo.limits import Sound
 from streams.klaviyo.operation import Operation
+from streams.klaviyo.replies import Accepted, Reply
 from streams.klaviyo.requests import Request
 from streams.ledger.reasons import Reason
 
@@ -98,3 +99,14 @@ def by_identifier(field: str, data: object) -> dict[str, tuple[str, dict[str, An
         audience.same(field, attributes.get(field)): (klaviyo_id, attributes)
         for klaviyo_id, attributes in audience.resources(data)
     }
+
+
+def unread(reply: Reply, rows: Sequence[Row], found: Mapping[str, object]) -> list[Row]:
+    """Of those asked about, who may be on a page that was not read: nothing is known of them yet.
+
+    Klaviyo gives up to 100 a page and is asked for no more, but nobody is subscribed for its giving fewer.
+    If a page has none of them, there is nobody to wait for.
+    """
+    missing = [row for row in rows if audience.same(*row.ready.by) not in found]
+    more = isinstance(reply.verdict, Accepted) and reply.verdict.next is not None
+    return missing if more and len(missing) < len(rows) else []

@@ -129,15 +129,15 @@ class Consent:
             return Learned()
         found = audiences.by_identifier(ready.by[0], data)
         if ready.step == "look":
-            consent_steps.looked(group, found)
+            consent_steps.looked(_read(reply, group.rows, found), found)
             return Learned()
         ends = Ends()
         if doubted := consent_steps.doubted(group):
-            for row in doubted:
+            for row in _read(reply, doubted, found):
                 ends.read_back(row, on_list=audience.same(*row.ready.by) in found)
             return Learned(ends.changes, ends.ended, stay=True)
         call = ready.step
-        for row in consent_steps.outdated(group):
+        for row in _read(reply, consent_steps.outdated(group), found):
             row.ready.asked_at = now_ms
             shown = found.get(audience.same(*row.ready.by))
             if call == "subscribe":
@@ -193,6 +193,12 @@ class Consent:
             if ready.word.restricts and (ready.word.list_id or not ready.list):
                 over.fail(end)
         return over.changes
+
+
+def _read(reply: Reply, asked: Sequence[Row], found: Mapping[str, object]) -> list[Row]:
+    """Those about whom the answer says something; the others are asked about again."""
+    unread = audiences.unread(reply, asked, found)
+    return [row for row in asked if row not in unread]
 
 
 def _question(group: Group) -> Request | None:

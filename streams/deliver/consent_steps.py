@@ -138,9 +138,9 @@ def outdated(group: Group) -> list[Row]:
     return _page([row for row in group.rows if not 0 <= group.at_ms - row.ready.asked_at <= FRESH_MS])
 
 
-def looked(group: Group, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+def looked(rows: Sequence[Row], found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
     """Keep who of those that are to leave everything is subscribed to it: identifier → what Klaviyo shows."""
-    for row in group.rows:
+    for row in rows:
         ready: Ready = row.ready
         shown = found.get(audience.same(*ready.by))
         ready.subscribed = shown is not None and permission.subscribed(ready.word, shown[1])

@@ -182,10 +182,11 @@ class Lists:
         }
         if ready.step == "import":
             found = {audience.same(*ready.by): klaviyo_id for klaviyo_id, _ in audience.resources(data)}
+        unread = audiences.unread(reply, group.rows, found)
         changes: dict[bytes, bytes | None] = {}
         for row in group.rows:
             klaviyo_id = found.get(audience.same(*row.ready.by))
-            row.ready.unknown = klaviyo_id is None
+            row.ready.unknown = klaviyo_id is None and row not in unread
             if klaviyo_id is not None:
                 changes[klaviyo_id_key(row.person)] = klaviyo_id.encode()
         return Learned(changes)

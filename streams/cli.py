@@ -1,11 +1,12 @@
 """The command line's root: which commands there are, and what each end means as an exit code.
 
 0 done · 1 the answer is no · 2 wrong usage or configuration · 3 something needed is away · 4 a restart would
-end in the same way: state and log do not fit · 130 interrupted.
+end in the same way: state and log do not fit · 130 interrupted · 141 whoever read what is printed has left.
 """
 
 import errno
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -28,6 +29,8 @@ from streams.commands import (
 from streams.engine.errors import STANDS, Away, EngineError, StateMismatch
 
 NO, WRONG, AWAY = 1, 2, 3
+LEFT = 141
+"""As a shell says of a command that SIGPIPE ended, behind ``| head``: 1 would be an answer."""
 
 app = typer.Typer(
     name="streams",
@@ -65,16 +68,23 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
     try:
         app(arguments)
+    except SystemExit as end:  # typer and rich end with 1 then
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(LEFT)
+        raise
     except Exception as error:
         code = exit_code(error)
         if code is None:
             raise
-        typer.echo(f"streams: {error}", err=True)
+        with suppress(BrokenPipeError):
+            typer.echo(f"streams: {error}", err=True)
         sys.exit(code)
 
 
 def exit_code(error: Exception) -> int | None:
     """What an error means to the caller; None = it is a mistake of ours and shows its traceback."""
+    if isinstance(error, BrokenPipeError):
+        return LEFT
     if isinstance(error, StateMismatch):
         return STANDS
     if isinstance(error, EngineError):

@@ -1,6 +1,7 @@
 """How commands end when something is wrong."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def test_wrong_usage_exits_2(words: tuple[str, ...]) -> None:
         (PermissionError(errno.EACCES, "Permission denied", "out.html"), 2),
         (OSError(errno.ENOSPC, "No space left on device"), 3),
         (OSError("inside"), None),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141),
     ],
 )
 def test_each_end_has_its_exit_code(error: Exception, code: int | None) -> None:
@@ -50,6 +52,47 @@ def test_a_disk_that_is_full_is_no_answer() -> None:
         found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert found.returncode == 3
     assert b"Traceback" not in found.stderr
+
+
+TABLE = """
+from streams import cli
+from streams.commands.options import put_table
+cli.app = lambda _: put_table(["a"], [{"a": "b"}] * 5_000)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("-m", "streams", "config", "schema"), ("-m", "streams", "config", "check"), ("-c", TABLE)],
+    ids=["json", "text", "table"],
+)
+def test_a_reader_that_left_ends_a_command_without_a_word(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Behind ``| head``: 1 would say that the answer is no."""
+    assert left(tmp_path, words, "stdout") == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("audit", "--config", "none.yaml"), 2), (("config", "--nonsense"), 141)]
+)
+def test_an_error_that_nobody_reads_ends_a_command_all_the_same(
+    words: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    assert left(tmp_path, ("-m", "streams", *words), "stderr") == (code, "")
+
+
+def left(folder: Path, words: tuple[str, ...], stream: str) -> tuple[int, str]:
+    """Exit code of Python where one stream's reader left, and what it says on the other."""
+    begun(folder)
+    reading, writing = os.pipe()
+    os.close(reading)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: writing}
+    environ = os.environ | VARIABLES
+    try:
+        found = subprocess.run([sys.executable, *words], **streams, cwd=folder, env=environ, check=False)
+    finally:
+        os.close(writing)
+    return found.returncode, ((found.stdout or b"") + (found.stderr or b"")).decode()
 
 
 def test_a_level_of_the_log_that_there_is_not_is_told(tmp_path: Path) -> None:

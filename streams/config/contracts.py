@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from streams.config.sections import Section
+from streams.config.sections import Place, Section
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ class Held(Section):
 class Contracts(Section):
     """Tracks held to contracts as they arrive."""
 
-    folder: Path = Path("avro/contracts")
+    folder: Place = Path("avro/contracts")
     """Where the contracts are: Avro schemas, one file an event, which each names under ``event``."""
     events: dict[str, Held] = Field(default_factory=dict)
     """Event name → how it is held; an event that is not named is not checked."""

@@ -156,6 +156,7 @@ _FORMS = {
     "model_type": ("takes keys with values", "{name: value}"),
     "tuple_type": ("takes a list", "[…, …]"),
     "string_type": ("takes a text", "quotes around it"),
+    "path_type": ("takes a path", "/srv/streams"),
     "bool_type": ("takes true or false", "true"),
     "bool_parsing": ("takes true or false", "true"),
 }

@@ -19,6 +19,7 @@ from streams.config.sections import (
     Identity,
     Kafka,
     Lists,
+    Place,
     Registry,
     Section,
     Url,
@@ -91,7 +92,7 @@ class Config(Section):
     registry: Registry = Registry()
     prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{0,64}$", examples=["staging."])] = ""
     """Before every topic, subject and group."""
-    data: Path = Path(".data/state")
+    data: Place = Path(".data/state")
     partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     """Of the topics by identifier and by profile; fixed for life."""
     replication: Annotated[int, Field(ge=1, le=9)] = 3

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from streams.config.secret import Secret
 from streams.config.texts import JsonPath, Names
@@ -26,6 +27,19 @@ Url = Annotated[
 """A base address; paths are put behind it."""
 
 
+def _from_home(path: Path) -> Path:
+    """The path with ``~`` as a shell has it; nobody means a folder of that name."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        said = {"user": path.parts[0], "write": "a path that begins with /"}
+        raise PydanticCustomError("home", "{user} is nobody's home here", said) from None
+
+
+Place = Annotated[Path, AfterValidator(_from_home)]
+"""A file or folder."""
+
+
 class Section(BaseModel):
     """A frozen part of the file; unknown keys are errors."""
 
@@ -39,10 +53,10 @@ class Security(Section):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     username: str | None = None
     password: Secret | None = None
-    ca: Path | None = None
+    ca: Place | None = None
     """Certificate authority, PEM."""
-    certificate: Path | None = None
-    key: Path | None = None
+    certificate: Place | None = None
+    key: Place | None = None
 
 
 class Kafka(Section):

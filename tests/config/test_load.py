@@ -140,6 +140,24 @@ def test_librdkafka_gets_its_properties() -> None:
     assert read(LEAST).kafka.client() == {"bootstrap.servers": "localhost:9092"}
 
 
+def test_a_path_begins_at_home_as_in_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken by the letter, ``~/streams`` is a folder of that name wherever the process was started."""
+    monkeypatch.setenv("HOME", "/home/ops")
+    assert read(f"{LEAST}data: ~/streams").data == Path("/home/ops/streams")
+    assert read(LEAST, STREAMS_DATA="~/streams").data == Path("/home/ops/streams")
+    assert read(f"{LEAST}contracts: {{folder: ~/c}}").contracts.folder == Path("/home/ops/c")
+    ca = read(f"{LEAST}kafka: {{security: {{ca: ~/ca.pem}}}}").kafka.security.ca
+    assert ca == Path("/home/ops/ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [("~nobody-at-all/x", "~nobody-at-all is nobody's home"), ("~", "takes a path")]
+)
+def test_a_home_that_there_is_not_is_told(data: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read(f"{LEAST}data: {data}")
+
+
 def test_the_fingerprint_follows_the_meaning() -> None:
     first = read(LEAST).fingerprint
     assert read("# a comment\n" + LEAST, WEB_WRITE_KEY="other").fingerprint == first

@@ -17,6 +17,8 @@ SHOWN: Final = 4096
 CONFLICT: Final = "conflict"
 """``Blame.field`` of a bulk call's row whose identifiers belong to several profiles."""
 _CURSOR: Final = re.compile(r"[?&]page(?:\[|%5B)cursor(?:\]|%5D)=([^&#]+)", re.IGNORECASE)
+_PLACE: Final = re.compile(r"/(\d+)(?:/attributes/events/data/(\d+))?(?=/|\Z)")
+"""An element of a bulk body, and an event in it."""
 _ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _LONGEST_S: Final = 86_400.0
 """No window of Klaviyo's is longer than a day."""
@@ -144,12 +146,14 @@ def _verdict(
 ) -> Verdict:
     said = f"HTTP {status}: {_details(document) or text[:200]}".rstrip(": ")
     if 200 <= status < 300:
-        return _success(headers, document, said, text, request)
+        foreign = text.strip() and not text.lstrip().startswith("{")
+        if foreign and (status == 200 or text.lstrip().startswith("<")):
+            return Transient(f"{said}: not Klaviyo's answer")
+        return _success(headers, document, said, request)
     if status in _RESTS or status >= 500:
         return Throttled(_wait(headers)) if status == 429 else Transient(said, _rest(status, headers))
     if status == 403:
-        rest = _rest(status, headers)
-        return Stopped(said) if document and "errors" in document else Transient(said, rest)
+        return Stopped(said) if document and "errors" in document else Transient(said, _rest(status, headers))
     if status == 404 and request.names and document and "errors" in document:
         return RejectedWhole(said)
     if status == 404 and request.bulk and document:
@@ -167,18 +171,19 @@ def _verdict(
 
 
 def _success(
-    headers: Mapping[str, str], document: dict[str, Any] | None, said: str, text: str, request: Request
+    headers: Mapping[str, str], document: dict[str, Any] | None, said: str, request: Request
 ) -> Verdict:
-    """A 2xx, if it is Klaviyo's and says nothing else."""
-    if text.lstrip().startswith("<"):
-        return Transient(f"{said}: a page, not Klaviyo's answer")
-    if document and _errors(document) and "data" not in document and not _ignored(headers):
+    """A 2xx, if it says nothing else."""
+    data = document.get("data") if document else None
+    if document and _errors(document) and not _ignored(headers) and not (request.asks and data):
         return _refusal(document, said, request)
     if request.asks and (document is None or "data" not in document):
         return Transient(f"{said}: an answer without data")
-    data = document["data"] if request.asks and document else None
-    included = document.get("included") if request.asks and document else None
-    return Accepted(_ignored(headers), _klaviyo_id(document), data, included, _next(document))
+    if request.asks and request.method == "POST" and not request.bulk and not _id(data):
+        return Transient(f"{said}: an answer that does not name what was made")
+    shown = document if document and request.asks else {}
+    known = _id(data) if isinstance(data, dict) and data.get("type") == "profile" else None
+    return Accepted(_ignored(headers), known, shown.get("data"), shown.get("included"), _next(document))
 
 
 def _refusal(document: dict[str, Any], said: str, request: Request) -> Verdict:
@@ -200,25 +205,22 @@ def _conflict(document: dict[str, Any] | None, said: str, request: Request) -> V
 def _blame(error: dict[str, Any], request: Request) -> Blame | None:
     source = error.get("source")
     pointer = source.get("pointer") if isinstance(source, dict) else None
-    if not isinstance(pointer, str):
+    if not isinstance(pointer, str) or not request.layout:
         return None
-    detail = f"{error.get('code', 'invalid')}: {error.get('detail', '')} at {pointer}"
-    if not request.layout:
-        return None
+    path = pointer.strip("/")
+    field, detail = path.rpartition("/")[2], f"{error.get('code', 'invalid')}: {error.get('detail', '')}"
     if not request.bulk:
         # "/data" says no more than that something is wrong
-        known = pointer.strip("/") not in ("", "data")
-        return Blame((0,), pointer.rpartition("/")[2], detail) if known else None
-    steps = pointer.strip("/").split("/")
-    numbers = [int(step) for step in steps if step.isdecimal()]
-    if not numbers or numbers[0] >= len(request.layout):
+        return Blame((0,), field, f"{detail} at {pointer}") if path not in ("", "data") else None
+    place = _PLACE.search(pointer)
+    if place is None or int(place[1]) >= len(request.layout):
         return None
-    rows = request.layout[numbers[0]]
-    if "events" in steps and len(numbers) > 1:
-        if numbers[1] >= len(rows):
+    rows = request.layout[int(place[1])]
+    if place[2] is not None:
+        if int(place[2]) >= len(rows):
             return None
-        rows = (rows[numbers[1]],)
-    return Blame(rows, steps[-1], detail)
+        rows = (rows[int(place[2])],)
+    return Blame(rows, field, f"{detail} at {pointer}")
 
 
 def _document(body: bytes) -> dict[str, Any] | None:
@@ -238,10 +240,9 @@ def _details(document: dict[str, Any] | None) -> str:
     return "; ".join(str(error.get("detail", "")) for error in _errors(document)[:3])
 
 
-def _klaviyo_id(document: dict[str, Any] | None) -> str | None:
-    data = document.get("data") if document else None
-    found = data.get("id") if isinstance(data, dict) and data.get("type") == "profile" else None
-    return found if isinstance(found, str) else None
+def _id(data: Any) -> str | None:
+    found = data.get("id") if isinstance(data, dict) else None
+    return found if isinstance(found, str) and found else None
 
 
 def _next(document: dict[str, Any] | None) -> str | None:
@@ -261,8 +262,7 @@ def _duplicate(document: dict[str, Any] | None) -> str | None:
 
 
 def _ignored(headers: Mapping[str, str]) -> tuple[str, ...]:
-    given = headers.get("x-klaviyo-partial-failure", "")
-    return tuple(name.strip() for name in given.split(",") if name.strip())
+    return tuple(filter(None, map(str.strip, headers.get("x-klaviyo-partial-failure", "").split(","))))
 
 
 def _window(headers: Mapping[str, str]) -> Window | None:

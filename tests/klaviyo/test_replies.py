@@ -22,6 +22,7 @@ SINGLE = Request("POST", "/api/events", b"{}", "event/single", ((0,),))
 BULK = Request(
     "POST", "/api/event-bulk-create-jobs", b"{}", "event/bulk", ((0, 1), (2,), (3, 4, 5)), bulk=True
 )
+LIST = b'{"data": {"type": "list", "id": "L"}}'
 ROWS = "/data/attributes/events-bulk-create/data"
 
 
@@ -61,6 +62,10 @@ def test_a_pointer_that_cannot_be_followed_blames_no_row(pointer: str | None) ->
         (202, b"", Accepted),
         (200, b'{"data": {"type": "profile", "id"', Accepted),
         (200, b" <!DOCTYPE html><title>Maintenance</title>", Transient),
+        (200, b"We are down for maintenance", Transient),
+        (200, b"[]", Transient),
+        (202, b"Accepted", Accepted),
+        (207, b'{"data": {"id": "1"}, ' + errors("/data/attributes/time")[1:], Rejected),
         (202, orjson.dumps({"errors": []}), Accepted),
         (202, errors("/data/attributes/time"), Rejected),
         (207, errors(None), RejectedWhole),
@@ -85,6 +90,21 @@ def test_a_pointer_that_cannot_be_followed_blames_no_row(pointer: str | None) ->
 )
 def test_the_table_of_answers(status: int, body: bytes, kind: type) -> None:
     assert isinstance(read(status, {}, body, SINGLE).verdict, kind)
+
+
+def test_what_was_made_has_a_name() -> None:
+    """A list that was made, who knows which, would be made again and again."""
+    made = Request("POST", "/api/lists", b"{}", "list/write", asks=True)
+    for body, kind in ((b'{"data": {}}', Transient), (b'{"data": []}', Transient), (LIST, Accepted)):
+        assert isinstance(read(201, {}, body, made).verdict, kind)
+
+
+def test_a_property_may_be_called_as_events_are() -> None:
+    jobs = Request("POST", "/api/profile-bulk-import-jobs", b"{}", "x", ((0, 1), (2, 3)), bulk=True)
+    pointer = "/data/attributes/profiles/data/1/attributes/properties/events/1"
+    verdict = read(400, {}, errors(pointer), jobs).verdict
+    assert isinstance(verdict, Rejected)
+    assert verdict.blames[0].rows == (2, 3)
 
 
 def test_a_conflict_names_the_other_profile() -> None:

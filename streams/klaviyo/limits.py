@@ -140,10 +140,15 @@ def profile(who: dict[str, str], payload: dict[str, Any]) -> Sound | Refused:
         elif allowed is not None and isinstance(inner, dict):
             attributes[name] = {key: value for key, value in inner.items() if key in allowed}
             ignored += [f"{name}.{key}" for key in inner if key not in allowed]
-    if too_much := excesses(attributes, attributes.get("properties") or {}):
+    too_much = excesses(attributes, attributes.get("properties") or {})
+    patch = payload.get("patch") or {}
+    listed = {name: patch[name] for name in ("append", "unappend") if patch.get(name)}
+    for name, values in listed.items():
+        too_much += excesses(values, values, (name,))
+    if too_much:
         return refused(too_much[0])
     ignored += payload.get("slimmed") or ()
-    size = len(orjson.dumps(attributes))
+    size = len(orjson.dumps(attributes)) + (len(orjson.dumps(listed)) if listed else 0)
     if size > PROFILE_BYTES - 1000:
         return Refused(f"a profile may have {PROFILE_BYTES} bytes, found {size}", reason="too_large")
     return Sound(known, {**payload, "attributes": attributes}, tuple(ignored))

@@ -54,7 +54,15 @@ def test_at_the_limit_is_within_it(payload: dict[str, Any]) -> None:
     assert isinstance(event(**payload), Sound)
 
 
-@pytest.mark.parametrize(("time", "sound"), [(0, False), (NOW, True), (NOW + 366 * 86_400_000, False)])
+YEAR = 365 * 86_400_000
+FIRST = 631_152_000_000
+"""1990 begins."""
+
+
+@pytest.mark.parametrize(
+    ("time", "sound"),
+    [(0, False), (FIRST, False), (FIRST + 1, True), (NOW, True), (NOW + YEAR, True), (NOW + YEAR + 1, False)],
+)
 def test_the_time_window(time: int, sound: bool) -> None:
     assert isinstance(limits.event(WHO, {"metric": "M"}, time, NOW), Sound) == sound
 
@@ -64,6 +72,8 @@ def test_the_time_window(time: int, sound: bool) -> None:
     [
         ({"email": "a@shop.io", "phone_number": "0123"}, ("phone_number",)),
         ({"email": "no address", "external_id": "u"}, ("email",)),
+        ({"email": "a@shop.io", "phone_number": "+1555123"}, ("phone_number",)),
+        ({"email": f"a@{'s' * 250}.io", "external_id": "u"}, ("email",)),
         ({"external_id": "u" * 256, "anonymous_id": "a"}, ("external_id",)),
     ],
 )
@@ -102,3 +112,15 @@ def test_a_profile_above_its_cap_is_refused() -> None:
     found = limits.profile(WHO, {"attributes": {"properties": {str(n): "x" * 1000 for n in range(100)}}})
     assert isinstance(found, Refused)
     assert found.reason == "too_large"
+
+
+@pytest.mark.parametrize("operation", ["append", "unappend"])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("x" * 100_001, "too_large"), (["x" * 60_000] * 2, "too_large"), ([0] * 4001, "rejected")],
+    ids=["string", "bytes", "elements"],
+)
+def test_what_is_appended_counts_too(operation: str, value: Any, reason: str) -> None:
+    found = limits.profile(WHO, {"attributes": {}, "patch": {operation: {"tags": value}}})
+    assert isinstance(found, Refused)
+    assert found.reason == reason

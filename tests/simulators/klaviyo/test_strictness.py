@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.route.formats import CURRENCIES
+from streams.simulators.klaviyo import rules
 from streams.simulators.klaviyo.routes import ROUTES
 from streams.simulators.klaviyo.scopes import SCOPES
 from tests.simulators.klaviyo.bodies import bulk, event, profile
@@ -149,6 +151,11 @@ async def test_what_is_at_its_limit_passes(sim: Sim) -> None:
     body["data"]["attributes"]["properties"].pop("long")
 
     assert (await sim.post("/api/events", body)).status == 202
+
+
+def test_every_currency_in_circulation_is_one() -> None:
+    assert [code for code in sorted(CURRENCIES) if rules.currency(code)] == []
+    assert rules.currency("XQQ")
 
 
 async def test_a_bulk_call_takes_1000_events_and_5_mb(sim: Sim) -> None:

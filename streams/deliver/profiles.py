@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from streams.deliver import importing, patches
+from streams.deliver import importing, patches, present
 from streams.deliver.conflicts import Conflict
 from streams.deliver.family import Learned, NotSent, Prepared, Read, payload_of
 from streams.deliver.importing import Element, traits_key
@@ -48,6 +48,8 @@ class Ready:
     """How many attempts there had been when its appends were read back."""
     left: dict[str, Any] | None = None
     """What of the patch Klaviyo did not show; None before it was asked."""
+    looked: bool = False
+    """Klaviyo was asked what it has of what is set only once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Profiles:
 
     def request(self, group: Group, read: Read) -> Request | None:
         """Fold the group onto what Klaviyo has; None when nothing differs."""
+        if group.job is None and (asked := present.look(group, read)) is not None:
+            return asked
         if group.bulk:
             return importing.request(self.name, group, read)
         if isinstance(group.step, Conflict) and (asked := group.step.request(read)) is not None:
@@ -149,6 +153,9 @@ class Profiles:
 
     def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
         """An answer about a job, or about the profiles that conflict."""
+        if isinstance(group.step, present.Looking):
+            group.step.answered(reply)
+            return Learned(stay=True)
         if group.bulk or group.job is not None:
             return importing.learned(self.name, group, reply, now_ms)
         step = group.step

@@ -28,6 +28,8 @@ class Update:
     """It appends or unappends, which no value of ours can tell to be done already."""
     once: dict[str, Any] = field(default_factory=dict)
     """Properties that count only where there is none yet."""
+    present: tuple[str, ...] = ()
+    """Properties that somebody else has set, whatever their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ def fold(state: State, updates: Sequence[Update]) -> Folded:
     changed: list[bool] = []
     for update in updates:
         differs = update.extends
+        for name in update.present:
+            new.setdefault(f"properties.{name}", ["?", 0])
         for name, value in update.once.items():
             path = f"properties.{name}"
             if path not in new or not new[path][0]:

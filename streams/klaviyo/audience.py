@@ -66,10 +66,10 @@ def find_profiles(field: str, values: Sequence[str], *, subscriptions: bool = Fa
     return Request("GET", "/api/profiles", b"", PROFILE_GET, query=query, asks=True)
 
 
-def find_properties(field: str, value: str) -> Request:
-    """GET /api/profiles: custom properties of the one with this email, phone_number or external_id."""
+def find_properties(field: str, *values: str) -> Request:
+    """GET /api/profiles: custom properties of at most ``LOOKED_UP`` by email, phone_number or external_id."""
     fields = ("fields[profile]", "email,phone_number,external_id,properties")
-    query = _query(_any(field, [value]), LOOKED_UP, fields)
+    query = _query(_any(field, values), LOOKED_UP, fields)
     return Request("GET", "/api/profiles", b"", PROFILE_GET, query=query, asks=True)
 
 

@@ -59,7 +59,7 @@ def _catch_up(
 ) -> int:
     low, end = consumer.get_watermark_offsets(place, timeout=10)
     reflects, written_at = store.reflects() or (-1, 0)
-    if not low <= reflects <= end or time() - written_at > tombstones_s / 2:
+    if not low <= reflects <= end or abs(time() - written_at) > tombstones_s / 2:
         store.clear()
         reflects = low
     place.offset = reflects
@@ -73,7 +73,8 @@ def _catch_up(
             if (error := message.error()) is not None:
                 if error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
-                ended = True
+                # a new leader may tell of an earlier end for a moment: what was committed is behind it
+                ended = (message.offset() or 0) >= end
                 continue
             changes.extend(changes_of(message.key() or b"", message.value(), packed))
             reflects = (message.offset() or 0) + 1

@@ -1,5 +1,6 @@
 """A slot's state on local disk: RocksDB, restorable from the changelog, so without a log of its own."""
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from time import time
@@ -15,6 +16,8 @@ from rocksdict import (
     WriteBufferManager,
     WriteOptions,
 )
+
+from streams.engine.telemetry import log
 
 REFLECTS_KEY: Final = b"\x00reflects"
 """Next changelog offset to apply and the wall clock, in the same write as the changes before it."""
@@ -49,13 +52,26 @@ class Memory:
         return options
 
 
+def _opened(path: Path, memory: Memory) -> Rdict:
+    """What is damaged is thrown away: the changelog has all of it."""
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        return Rdict(str(path), memory.options())
+    except Exception as error:  # rocksdict has no class of its own for it
+        if not str(error).startswith("Corruption"):
+            raise
+        log.warning("state_damaged", folder=str(path), why=str(error).strip())
+    shutil.rmtree(path)
+    path.mkdir()
+    return Rdict(str(path), memory.options())
+
+
 class Store:
     """Bytes to bytes, in key order. Writes are atomic; after a crash it reflects an earlier offset."""
 
     def __init__(self, path: Path, memory: Memory) -> None:
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._db = Rdict(str(path), memory.options())
+        self._db = _opened(path, memory)
         self._unlogged = WriteOptions()
         # A property, whatever its stub says.
         self._unlogged.disable_wal = True  # type: ignore[assignment,method-assign]

@@ -9,11 +9,15 @@ from typing import Any, Final, NamedTuple, Protocol
 from streams.engine.topics import BACKFILL
 
 TICK_S: Final = 5.0
+TICK_AGAIN_S: Final = 0.25
+"""After a tick that had something to do: it does so much at a time, and there may be more."""
 BATCH_RECORDS: Final = 2000
 BATCH_BYTES: Final = 4 << 20
 """A batch has no more, but for one record that has more by itself: what it becomes has a bound, too."""
 WAITING_BYTES: Final = 8 << 20
 """Above this an input is read no further until half of it is processed."""
+BESIDE_BYTES: Final = 350
+"""Of memory, beside its value: the object, its key and numbers."""
 BACKFILL_RECORDS: Final = 200
 BACKFILL_S: Final = 1.0
 """However busy live is, one backfill batch passes in this time; more when every live input is empty."""
@@ -86,6 +90,7 @@ class Inbox:
         self._bytes: dict[str, int] = dict.fromkeys(inputs, 0)
         self._paused: set[str] = set()
         self._held = False
+        self._next_tick = 0.0
         self._arrived = asyncio.Event()
 
     def arrive(self, topic: str, records: Sequence[Record]) -> None:
@@ -108,21 +113,25 @@ class Inbox:
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Batches as they come, live ones first, and a tick every five seconds, until revoked."""
-        next_tick = monotonic() + TICK_S
+        self._next_tick = monotonic() + TICK_S
         while not self.revoked.is_set():
-            if monotonic() >= next_tick:
-                next_tick = monotonic() + TICK_S
+            if monotonic() >= self._next_tick:
+                self._next_tick = monotonic() + TICK_S
                 yield Batch("", ())
             elif (waiting := self._due()) is not None:
                 yield self._take(waiting)
             else:
                 self._arrived.clear()
-                wait_s = next_tick - monotonic()
+                wait_s = self._next_tick - monotonic()
                 try:
                     async with asyncio.timeout(min(wait_s, LOOK_S) if self._backfill else wait_s):
                         await self._arrived.wait()
                 except TimeoutError:
                     pass
+
+    def tick_again(self) -> None:
+        """Let the next tick come soon."""
+        self._next_tick = monotonic() + TICK_AGAIN_S
 
     def _due(self) -> deque[Batch] | None:
         """The queue whose turn it is: backfill when its second has passed or every live input is empty."""
@@ -220,4 +229,5 @@ def _fitting(records: Sequence[Record], most: int) -> int:
 
 
 def _size(records: Sequence[Record]) -> int:
-    return sum(len(record.value) for record in records)
+    """Bytes of memory."""
+    return sum(len(record.value) for record in records) + BESIDE_BYTES * len(records)

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from streams.engine.errors import Away, Fenced, StateMismatch
 from streams.engine.inbox import Fetched
+from streams.engine.outbox import Outbox
 from streams.engine.slot import Place, Slot
 from streams.engine.stage import Stage
 from streams.engine.telemetry import gauge, log
@@ -21,6 +22,10 @@ MOST_SLOTS: Final = 200
 """Open ones in a process: each has a producer with its threads and a store with its files."""
 _OPEN = gauge("streams_slots_open", "Slots that this process works on.")
 _DIVIDED = gauge("streams_slots_divided", "Slots of which only some of the inputs are this process's.")
+RESTORES: Final = 6
+"""At a time: each has its buffers. A slot is fenced before, however many are restored."""
+LEAVE_S: Final = 2.0
+"""What takes longer to end is left: it is as if it had been killed."""
 DIVIDED_S: Final = 30.0
 """In the middle of a change of partitions or members a slot may be divided; longer, it is an error."""
 LOST_S: Final = 5.0
@@ -47,9 +52,12 @@ class Ownership:
         self._owned: set[int] = set()
         self._dealt = False
         self._lives: dict[int, asyncio.Task[None]] = {}
+        self._made: dict[int, Slot] = {}
+        """Slots from when they begin to open; ``_slots`` are those that are open."""
         self._slots: dict[int, Slot] = {}
         self._skip_deleted = skip_deleted
         self._room = asyncio.Semaphore(most)
+        self._restoring = asyncio.Semaphore(RESTORES)
         self._waiting: set[int] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._awaited: dict[TP, tuple[int, int]] = {}
@@ -57,9 +65,9 @@ class Ownership:
 
     async def revoked(self) -> None:
         """The group deals anew: hand out nothing more, let transactions end."""
-        for slot in self._slots.values():
+        for slot in self._made.values():
             slot.inbox.hold()
-        await asyncio.gather(*(slot.settle() for slot in self._slots.values()))
+        await asyncio.gather(*(slot.settle() for slot in self._made.values()))
 
     def assigned(self, tps: set[TP]) -> None:
         """What was dealt to this process."""
@@ -73,7 +81,7 @@ class Ownership:
         self._watch_divided(sorted(topics.keys() - self._owned))
         for partition in self._waiting - self._owned:
             self._lives[partition].cancel()
-        for partition, slot in self._slots.items():
+        for partition, slot in self._made.items():
             slot.inbox.release() if partition in self._owned else slot.inbox.revoke()
         for partition in sorted(self._owned):
             life = self._lives.get(partition)
@@ -110,7 +118,7 @@ class Ownership:
         """Keep the slot open for as long as it is ours: reopened when the broker was away."""
         failures = 0
         while partition in self._owned:
-            slot = Slot(self._place, partition, self)
+            slot = self._made[partition] = Slot(self._place, partition, self)
             try:
                 if await self._open(slot):
                     failures = 0
@@ -126,13 +134,21 @@ class Ownership:
                     return
             except asyncio.CancelledError:
                 return
-            except Exception as unexpected:  # nothing may be skipped: the process ends, the log says why
+            except BaseException as unexpected:  # nothing may be skipped: the process ends, the log says why
                 self._fatal(unexpected)
                 return
             finally:
+                del self._made[partition]
                 self._slots.pop(partition, None)
                 _OPEN.set(len(self._slots), {"stage": slot.stage})
-                await slot.close()
+                await self._close(slot)
+
+    async def _close(self, slot: Slot) -> None:
+        """Nobody would work on a slot that can't be closed: opened again it finds its folder locked."""
+        try:
+            await slot.close()
+        except Exception as unexpected:
+            self._fatal(unexpected)
 
     async def _still_ours(self, slot: Slot) -> bool:
         """A revocation may be under way; what stays ours although we were fenced is an error."""
@@ -145,18 +161,21 @@ class Ownership:
 
     async def _open(self, slot: Slot) -> bool:
         """Bring a slot to where it can read; False when it went elsewhere meanwhile."""
-        applied = await slot.open()
+        applied = await slot.open(self._restoring)
         tps = {topic: TP(self._place.prefix + topic, slot.partition) for topic in self._place.inputs}
         try:
             first = await self.consumer.earliest_offsets(*tps.values())
         except (KafkaError, TimeoutError) as error:
             raise Away(f"where the inputs begin can't be told: {error!r}") from error
-        for topic, tp in tps.items():
-            start = slot.inbox.next.setdefault(topic, first[tp])
-            if start < first[tp]:
-                self._skip(tp, start, first[tp])
-                slot.inbox.next[topic] = first[tp]
-        if slot.partition not in self._owned:
+        gone = {
+            topic: tp for topic, tp in tps.items() if slot.inbox.next.setdefault(topic, first[tp]) < first[tp]
+        }
+        for topic, tp in gone.items():
+            self._skip(tp, slot.inbox.next[topic], first[tp])
+            slot.skip(topic, first[tp])
+        if gone:  # nothing need ever come that would write it down
+            await slot.commit(Outbox())
+        if slot.revoked.is_set():  # and if it is ours again, another was at work in between
             return False
         self._slots[slot.partition] = slot
         _OPEN.set(len(self._slots), {"stage": slot.stage})
@@ -261,12 +280,14 @@ class Ownership:
         for slot in self._slots.values():
             slot.inbox.hold()
         await asyncio.gather(*(slot.settle() for slot in self._slots.values()))
-        for slot in list(self._slots.values()):
+        for slot in self._made.values():
             slot.inbox.revoke()
         for partition in self._waiting:
             self._lives[partition].cancel()
-        lives = list(self._lives.values())
-        _, late = await asyncio.wait(lives, timeout=2) if lives else (set(), set())
+        late = set(self._lives.values())
+        if late:
+            _, late = await asyncio.wait(late, timeout=LEAVE_S)
         for life in late:
             life.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            await asyncio.wait(late, timeout=LEAVE_S)

@@ -1,11 +1,14 @@
 """A slot: one partition of a stage that this process owns, with its state and its producer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import time
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -18,7 +21,9 @@ from streams.engine.restore import restore
 from streams.engine.store import Memory, Store
 from streams.engine.topics import BACKFILL
 from streams.engine.transactions import Transactions
+from streams.engine.waiting import apart
 
+T = TypeVar("T")
 FORMAT: Final = 1
 """Version of the state's form; a store or changelog of another version stops the stage."""
 REMEMBER_S: Final = 86_400.0
@@ -57,11 +62,15 @@ class Slot:
         self._positions: dict[str, Position] = {}
         self._accepted_at: dict[str, int] = {}
         self._writing = asyncio.Lock()
+        self._working = threading.Lock()
         self._failed: EngineError | None = None
         self._written_at = time()
 
-    async def open(self) -> int:
+    async def open(self, restoring: asyncio.Semaphore) -> int:
         """Fence the former owner, then restore to the changelog's end; the order is what makes it safe.
+
+        Args:
+            restoring: bounds the restores at a time.
 
         Returns:
             The number of changelog records applied.
@@ -70,12 +79,29 @@ class Slot:
             Away: the broker does not answer.
             StateMismatch: the state has another format or was hashed by another partition count.
         """
-        return await asyncio.to_thread(self._open)
+        await self._blocking(self._fence)
+        async with restoring:
+            return await self._blocking(self._restore)
 
-    def _open(self) -> int:
+    async def _blocking(self, work: Callable[[], T]) -> T:
+        """Run what blocks in a thread of its own: a slot that hangs holds up no other, nor the process's end.
+
+        One after another: what nobody waits for any more goes on, and is over before the rest is closed.
+        """
+
+        def alone() -> T:
+            with self._working:
+                return work()
+
+        return await apart(alone)
+
+    def _fence(self) -> None:
         place = self.place
         self._transactions = Transactions(place.client, f"{place.prefix}{self.stage}/{self.partition}")
         self._transactions.begin()
+
+    def _restore(self) -> int:
+        place = self.place
         self.store = Store(place.folder / str(self.partition), place.memory)
         topic = f"{place.prefix}changelog.{self.stage}"
         applied = restore(place.client, topic, self.partition, self.store, place.packed, TOMBSTONES_S)
@@ -100,6 +126,12 @@ class Slot:
     def restored_position(self, topic: str) -> Position | None:
         """The position of an input as the changelog has it; None when it was never read."""
         return self._positions.get(topic)
+
+    def skip(self, topic: str, first: int) -> None:
+        """Go on at ``first``: what lies below was deleted. The next commit writes it down."""
+        position = self._positions[topic]
+        self._positions[topic] = first if isinstance(position, int) else position | {"next": first}
+        self.inbox.next[topic] = first
 
     @property
     def revoked(self) -> asyncio.Event:
@@ -134,23 +166,23 @@ class Slot:
                 raise self._failed
             positions = self._positions | outbox.positions
             accepted_at = self._accepted_at | outbox.accepted_at
-            clock = self._time(positions, accepted_at)
             state: dict[str, Any] = {
                 "positions": positions,
                 "at": time(),
-                "clock": clock,
+                "clock": self._time(positions, accepted_at),
                 "format": FORMAT,
                 "partitions": self.place.partitions,
             }
             self.store.ahead = outbox.changes
             try:
-                await asyncio.to_thread(self._write, outbox, orjson.dumps(state))
+                await self._blocking(partial(self._write, outbox, orjson.dumps(state)))
             except BaseException as failed:
                 left = Away(f"a transaction was left: {failed!r}")
                 self._failed = failed if isinstance(failed, EngineError) else left
                 raise
             self.store.ahead = {}
-            self._positions, self._accepted_at, self._clock = positions, accepted_at, clock
+            self._positions, self._accepted_at = positions, accepted_at
+            self._clock = self._time(positions, accepted_at)  # it may have been looked at meanwhile
             self._written_at = state["at"]
         for topic, position in outbox.positions.items():
             offset = position if isinstance(position, int) else position["next"]
@@ -173,7 +205,10 @@ class Slot:
 
     @property
     def clock(self) -> int:
-        """Milliseconds since the epoch, as the live inputs tell: goes on without input, and never back."""
+        """Milliseconds since the epoch, as the live inputs tell: goes on without input, and never back.
+
+        But it is never ahead of now: after a day on a machine whose clock was wrong all would be too old.
+        """
         self._clock = self._time(self._positions, self._accepted_at)
         return self._clock
 
@@ -186,7 +221,7 @@ class Slot:
                 offset = position if isinstance(position, int) else position["next"]
                 accepted = min(accepted_at.get(topic, 0), now)  # a gateway's clock may be ahead
                 times.append(now if self.inbox.at_end(topic, offset) else accepted)
-        return max(self._clock, min(times, default=0))
+        return max(min(self._clock, now), min(times, default=0))  # a machine's clock may have been ahead
 
     @property
     def forgetful(self) -> bool:
@@ -203,9 +238,10 @@ class Slot:
 
     async def close(self) -> None:
         """Let go of producer and folder; the state stays on disk for the next time."""
-        await asyncio.to_thread(self._close)
+        await self._blocking(self._close)
 
     def _close(self) -> None:
-        for name in ("_transactions", "store"):
-            if (part := getattr(self, name, None)) is not None:
-                part.close()
+        with ExitStack() as parts:  # the second is closed whatever the first one's end is
+            for name in ("store", "_transactions"):
+                if (part := getattr(self, name, None)) is not None:
+                    parts.callback(part.close)

@@ -77,6 +77,8 @@ async def run_batches(slot: Slot, registry: Registry, step: Step) -> None:
             if writing is not None:
                 await writing
                 writing = None
+            if outbox is not None and not batch.records:
+                slot.inbox.tick_again()
             if outbox is None and slot.forgetful:
                 outbox = Outbox()
             if outbox is not None:

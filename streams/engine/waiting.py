@@ -26,7 +26,7 @@ async def apart(function: Callable[[], T]) -> T:
     def work() -> None:
         try:
             outcome: tuple[Callable[[Any], None], object] = (future.set_result, function())
-        except Exception as error:
+        except BaseException as error:  # a panic of Rust's is no Exception, and somebody waits
             outcome = (future.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             loop.call_soon_threadsafe(settle, *outcome)

@@ -91,6 +91,22 @@ async def test_a_record_without_a_value_is_empty_so_that_it_ends_as_unreadable(i
         Codec("unique", {}).decode(record.value)
 
 
+async def test_after_a_tick_that_had_something_to_do_the_next_comes_soon(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lets so many holds go: thousands a second may have expired."""
+    monkeypatch.setattr("streams.engine.inbox.TICK_S", 0.01)
+    ticks = inbox.batches()
+    assert not (await anext(ticks)).records
+    monkeypatch.setattr("streams.engine.inbox.TICK_S", 3600.0)
+    for _ in range(2):
+        inbox.tick_again()
+        async with asyncio.timeout(20):
+            assert not (await anext(ticks)).records
+    inbox.arrive("a", records(0, 1))
+    assert (await anext(ticks)).records
+
+
 async def test_a_batch_has_a_bound_in_records_and_in_bytes(inbox: Inbox) -> None:
     inbox.arrive("a", records(0, 3000))
     assert len((await take(inbox)).records) == BATCH_RECORDS

@@ -60,7 +60,8 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
     monkeypatch.setattr(slot, "restore", restored)
     source: Any = Nothing()
     found = Slot(Place("dedupe", INPUTS, "", True, 4, 4, {}, tmp_path, Memory()), 0, source)
-    found._open()
+    found._fence()
+    found._restore()
     yield found
     found._close()
 
@@ -103,3 +104,33 @@ async def test_what_waits_behind_a_transaction_that_failed_is_not_written(
 
     assert [type(end) for end in ends] == [Away, Away]
     assert len(written) == 1
+
+
+async def test_a_clock_that_was_looked_at_during_a_transaction_never_goes_back(
+    opened: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was new when it began may be done when it ends, and the other way round."""
+    looked: list[int] = []
+    source: Any = opened._source
+    empty = False
+    monkeypatch.setattr(source, "empty", lambda *_: empty, raising=False)
+
+    def write(records: Any) -> int:
+        nonlocal empty
+        empty = True
+        looked.append(opened.clock)
+        empty = False
+        return 2
+
+    monkeypatch.setattr(opened._transactions, "write", write)
+    await opened.commit(Outbox())
+    assert opened.clock >= looked[0] > 5
+
+
+async def test_a_machine_whose_clock_was_ahead_leaves_no_slots_clock_there(opened: Slot) -> None:
+    """All that is held would expire, and all marks of what was seen, for as long as it was ahead."""
+    opened._clock = int(time() * 1000) + 86_400_000
+    assert opened.clock <= time() * 1000
+    opened._clock = int(time() * 1000) + 86_400_000
+    await opened.commit(Outbox())
+    assert opened._clock <= time() * 1000

@@ -45,6 +45,9 @@ class WrittenSlowly:
         while not (self.waiting or unless.done()):
             await asyncio.sleep(0)
 
+    def tick_again(self) -> None:
+        self.told.append("tick again")
+
     async def commit(self, outbox: Outbox) -> None:
         number, self._writing = self._writing, self._writing + 1
         self.told.append(f"begin {number}")
@@ -102,7 +105,7 @@ async def test_a_tick_waits_for_what_is_being_written(tmp_path: Path) -> None:
     for end in slot.ends:
         end.set_result(None)
     await task
-    assert slot.told[2:4] == ["end 0", "tick scans {b'count': b'1'}"]
+    assert slot.told[2:5] == ["end 0", "tick scans {b'count': b'1'}", "tick again"]
     slot.store.close()
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, cast
 import orjson
 
 from streams.deliver import conflicts, notices
+from streams.deliver.addresses import addresses_key
 from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.importing import traits_key
 from streams.deliver.occupancy import Occupancy
@@ -166,7 +167,7 @@ class Admin:
         ready: Ready = row.ready
         if ready.step == "erase":
             self.occupancy.release(row.who)
-            gone = (traits_key(row.who), klaviyo_id_key(row.who))
+            gone = (traits_key(row.who), klaviyo_id_key(row.who), addresses_key(row.who))
             return {**notices.tombstones(row.op), **dict.fromkeys(gone)}
         if ready.step == "merge":
             self._let_go(row)

@@ -3,11 +3,11 @@
 What is accepted gets a receipt, by which it is looked for later: a 202 says no more than "taken".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from streams.deliver import receipts
+from streams.deliver import addresses, receipts
 from streams.deliver.family import NotSent, Prepared, Read, payload_of
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import limits, requests
@@ -15,7 +15,7 @@ from streams.klaviyo.budgets import EVENT_BULK, EVENT_SINGLE
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.receipts import selected
 from streams.klaviyo.replies import Reply
-from streams.klaviyo.requests import Request
+from streams.klaviyo.requests import EventRow, Request
 from streams.ledger.reasons import Outcome, Reason
 
 _LASTS_MS: Final = 30_000
@@ -50,7 +50,7 @@ class Events:
 
     def request(self, group: Group, read: Read) -> Request | None:
         """The call of a group."""
-        rows = [row.ready for row in group.rows]
+        rows = list(_addressed(group.rows, read))
         return requests.bulk_events(rows) if group.bulk else requests.single_event(rows[0])
 
     def _looks_for(self, row: Row) -> bool:
@@ -74,3 +74,14 @@ class Events:
         # the call was planned then; its answer may have come up to a bulk call's time-out later
         due = group.at_ms + self.after_ms + min(self.after_ms // 10, _LASTS_MS)
         return list(settled), dict([receipts.write(taken, group.id, looks, group.at_ms, due)])
+
+
+def _addressed(rows: Sequence[Row], read: Read) -> Iterator[EventRow]:
+    """Events under their people's newest addresses; in doubt only where a user id says whose they are."""
+    person, said = "", addresses.NOTHING
+    for row in rows:
+        if row.person != person:  # the rows of one stand together
+            person, said = row.person, addresses.known(row, read)
+        now = addresses.newer(row, said) if said else None
+        stays = row.tried and not row.op["profile"]["user_id"]
+        yield requests.addressed(row.ready, now) if now and not stays else row.ready

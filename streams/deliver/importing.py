@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from streams.deliver import jobs, notices
+from streams.deliver import addresses, jobs, notices
 from streams.deliver.family import Learned, Read
 from streams.deliver.judge import dead
 from streams.deliver.row import Group, Row, Settled
@@ -37,6 +37,8 @@ class Element:
     folded: Folded
     first: bool = False
     """Nothing was known of the profile: it may be new."""
+    told: dict[bytes, bytes] = field(default_factory=dict)
+    """What the state says from when the call leaves on."""
 
     @property
     def changed(self) -> bool:
@@ -60,9 +62,16 @@ class Import:
 
 def fold_rows(rows: Sequence[Row], read: Read) -> Element:
     """One profile's rows folded onto its state."""
-    state = read(traits_key(rows[0].person))
-    updates = [row.ready.update for row in rows]
-    return Element(list(rows), fold(orjson.loads(state) if state else {}, updates), state is None)
+    person = rows[0].person
+    state, said = read(traits_key(person)), addresses.known(rows[0], read)
+    before, updates = said, []
+    for row in rows:
+        who = addresses.newest(row.ready.update.who, row, said)
+        said = addresses.told(who, row, said)
+        updates.append(replace(row.ready.update, who=who))
+    folded = fold(orjson.loads(state) if state else {}, updates)
+    told = {} if said == before else {addresses.addresses_key(person): orjson.dumps(said)}
+    return Element(list(rows), folded, state is None, told)
 
 
 def settled(element: Element, ends: Sequence[Settled]) -> list[Settled]:

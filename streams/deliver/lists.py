@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streams.deliver import audiences, lookups, membership, notices
+from streams.deliver import addresses, audiences, lookups, membership, notices
 from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
 from streams.deliver.membership import Ready, Step
@@ -146,7 +146,8 @@ class Lists:
             case "who":
                 return audience.find_profiles(ready.by[0], [row.ready.by[1] for row in group.rows])
             case "import":
-                return replace(requests.profile_import(ready.who, {}), asks=True)
+                who = addresses.newest(ready.who, group.rows[0], addresses.known(group.rows[0], read))
+                return replace(requests.profile_import(who, {}), asks=True)
             case "size":
                 return audience.list_size(ready.list_id)
             case "change":

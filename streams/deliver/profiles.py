@@ -205,8 +205,11 @@ class Profiles:
         return list(ends), {}
 
     def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
-        """The direction of a merge."""
-        return group.step.intends(now_ms) if isinstance(group.step, Conflict) else {}
+        """The direction of a merge; and the addresses that Klaviyo is about to be told."""
+        changes = dict(group.step.intends(now_ms)) if isinstance(group.step, Conflict) else {}
+        for element in group.effects or () if group.job is None else ():
+            changes |= element.told
+        return changes
 
 
 def _in_doubt(group: Group) -> bool:

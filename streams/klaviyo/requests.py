@@ -1,6 +1,6 @@
 """From operations to requests. Pure: the same operation is always the same bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -84,8 +84,17 @@ def event_row(
             attributes[name] = payload[name]
     if backfill:
         attributes["backfill"] = True
-    profile = {"data": {"type": "profile", "attributes": who}}
-    return EventRow(_exact(orjson.dumps(profile)), _exact(orjson.dumps(attributes)))
+    return EventRow(_profile(who), _exact(orjson.dumps(attributes)))
+
+
+def addressed(row: EventRow, now: Mapping[str, str]) -> EventRow:
+    """The same event for the same person, of whose identifiers some are others ``now``."""
+    who = orjson.loads(row.profile)["data"]["attributes"]
+    return EventRow(_profile({name: now.get(name, text) for name, text in who.items()}), row.event)
+
+
+def _profile(who: dict[str, str]) -> bytes:
+    return _exact(orjson.dumps({"data": {"type": "profile", "attributes": who}}))
 
 
 def _exact(data: bytes) -> bytes:

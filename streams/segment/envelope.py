@@ -1,7 +1,7 @@
 """The envelope: one accepted Segment message as ``segment.events`` holds it (``avro/envelope.avsc``)."""
 
 from hashlib import blake2b
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Lead(TypedDict):
@@ -47,13 +47,15 @@ class Origin(TypedDict):
 
 
 class Profile(TypedDict):
-    """One person, as identify knows them after an event."""
+    """One person, as identify knows them after an event; ``_at``: since when, ms; -1 is not known."""
 
     id: str
     email: str | None
     phone: str | None
     user_id: str | None
     anonymous_ids: list[str]
+    email_at: NotRequired[int]
+    phone_at: NotRequired[int]
 
 
 class Engagement(TypedDict):

@@ -133,6 +133,7 @@ class FakeSlot:
         self.paused: set[str] = set()
         self._batch = batch
         self._next = {t: p if isinstance(p, int) else p["next"] for t, p in world.positions.items()}
+        self._taken = dict(self._next)
         self._writing = asyncio.Lock()
         self._arrived = asyncio.Event()
 
@@ -154,6 +155,7 @@ class FakeSlot:
                     found = True
                     self._next[topic] = records[-1].offset + 1
                     yield Batch(topic, records)
+                    self._taken[topic] = self._next[topic]  # whoever asks for the next has taken this
             if not found:
                 self._arrived.clear()
                 waits = [asyncio.ensure_future(e.wait()) for e in (self._arrived, self.revoked)]
@@ -164,8 +166,8 @@ class FakeSlot:
                         wait.cancel()
 
     def read_up_to(self, topic: str) -> int:
-        """The next offset that is handed out; batches before it were taken in."""
-        return int(self._next.get(topic, 0))
+        """The offset up to which batches were taken in."""
+        return int(self._taken.get(topic, 0))
 
     def pause(self, topic: str) -> None:
         self.paused.add(topic)

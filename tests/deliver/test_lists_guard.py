@@ -81,6 +81,7 @@ async def test_a_restart_does_not_open_the_gate_anew() -> None:
         line.put(*(change(2000 + n, n, "list_remove") for n in range(95, 195)))
         async with line.life():
             await line.until(lambda: bool(line.pauses))
+            await line.until(lambda: len(line.world.last()) >= 400)
             assert len(await members(sim)) == 200
 
 

@@ -14,9 +14,15 @@ from tests.deliver.test_appends import append, tags
 from tests.deliver.test_conflicts import update
 from tests.deliver.test_consent import now
 from tests.deliver.test_importing import JOBS, paced
+from tests.deliver.test_spending import told_to_wait
 
 FORBIDDEN: dict[str, Any] = {"status": 403}
 SUBSCRIBE = {"path": "/api/profile-subscription-bulk-create-jobs"}
+
+
+def said(line: Line, lane: str) -> dict[str, Any]:
+    """What its position says of a lane."""
+    return line.world.positions.get(f"klaviyo.{lane}", {})
 
 
 def subscription(n: int) -> dict[str, Any]:
@@ -34,7 +40,7 @@ async def test_a_stop_ends_though_each_row_has_a_question_before_its_call() -> N
                 while not await sim.requests(SUBSCRIBE["path"]):
                     await asyncio.sleep(0.02)
             await sim.heal()
-            assert await line.until(line.all_ended, 5)
+            assert await line.until(line.all_ended)
         assert {outcome for outcome, _ in line.world.last().values()} == {"delivered"}
 
 
@@ -60,7 +66,7 @@ async def test_an_open_job_is_looked_at_again_though_no_other_row_waits() -> Non
         await sim.fault({"path": f"{JOBS}/*", "method": "GET"}, FORBIDDEN, times=3)
         line.put(*(update(n, n, first_name="A") for n in range(250)))
         async with line.life():
-            assert await line.until(line.all_ended, 10)
+            assert await line.until(line.all_ended)
         assert {outcome for outcome, _ in line.world.last().values()} == {"delivered"}
 
 
@@ -77,11 +83,8 @@ async def test_what_is_in_doubt_stays_so_when_its_next_try_tells_nothing(after: 
         await sim.fault({"path": "/api/profiles*"}, after)
         line.put(append(2, "y"))
         async with line.life():
-            async with asyncio.timeout(10):
-                while not [each for each in await sim.requests("/api/profiles") if each["method"] == "GET"]:
-                    await asyncio.sleep(0.02)
-            commits = line.world.commits
-            assert await line.until(lambda: line.world.commits > commits)
+            assert await line.until(lambda: told_to_wait(line) or "stopped" in said(line, "profiles"))
+        assert [each for each in await sim.requests("/api/profiles") if each["method"] == "GET"]
         await sim.heal()
         line.world.store = {k: v for k, v in line.world.store.items() if not k.startswith(b"b/")}
         await line.drain()
@@ -96,26 +99,25 @@ async def test_the_position_says_why_and_since_when_a_lane_stands_until_it_has_s
         await sim.fault(events, {"status": 401})
         line.put(*(operation(n) for n in range(3)))
 
-        def said() -> Any:
-            position = line.world.positions.get("klaviyo.events")
-            return position and position.get("stopped")
+        def stopped() -> Any:
+            return said(line, "events").get("stopped")
 
         async with line.life():
-            assert await line.until(lambda: said() is not None)
-        why, since = said()
+            assert await line.until(lambda: stopped() is not None)
+        why, since = stopped()
         assert "401" in why
         assert 0 <= now() - since < 20_000
         await sim.heal()
         await sim.fault(events, {"status": 403})
         async with line.life():
-            assert said() == [why, since]
-            assert await line.until(lambda: "403" in said()[0])
-            assert said()[1] == since
+            assert stopped() == [why, since]
+            assert await line.until(lambda: "403" in stopped()[0])
+            assert stopped()[1] == since
             await sim.heal()
             assert await line.until(line.all_ended)
         assert line.world.positions["klaviyo.events"] == {"next": 3, "done": []}
         commits = line.world.commits
         line.put(operation(9))
         await line.drain()
-        assert said() is None
+        assert stopped() is None
         assert line.world.commits > commits

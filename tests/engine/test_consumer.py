@@ -115,7 +115,7 @@ async def test_a_seek_while_records_are_on_their_way_leaves_them_behind(life: Li
     assert offsets(found[A]) == (500, list(range(500, 1500)))
 
     await life.fetch()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not life.fetcher._in_flight:
             await asyncio.sleep(0.001)
     await life.thread.seek_wait({A: 5})
@@ -132,7 +132,7 @@ async def test_markers_behind_the_last_record_are_passed_and_the_input_is_empty(
     while not life.thread.empty(A, 3):
         assert await life.fetch(0.01) == {}
     life.broker.write(A, 3, 4)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while A not in life.fetcher._records:
             await asyncio.sleep(0.001)
     assert not life.thread.empty(A, 3)
@@ -151,7 +151,7 @@ async def drain(life: Life, fetches: list[dict[TP, Fetched]], arrive: Any) -> No
 
     life.thread.getmany, life.consumer.callback = getmany, arrive
     fetcher: Any = SimpleNamespace(_stopped=over)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await life.consumer._drain_messages(fetcher)
 
 
@@ -202,7 +202,7 @@ async def test_partitions_without_a_leader_hold_up_no_other_call(life: Life) -> 
     del life.thread.call_thread
     await life.thread.method_queue.start()
     asked = [asyncio.create_task(life.consumer.earliest_offsets(A)) for _ in range(4)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         for _ in range(2):
             await asked_for.acquire()
         await life.deal({A: 0})

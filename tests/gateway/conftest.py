@@ -1,6 +1,7 @@
 """A gateway on a free port whose records go to a list instead of Kafka."""
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ from streams.gateway.records import Encoders
 PARTITIONS = 12
 WRITE_KEY, OLD_KEY, TWO_SPACES_KEY = "wk-new", "wk-old", "wk-two"
 SECRET, OLD_SECRET, KLAVIYO_SECRET = "hook-new", "hook-old", "klaviyo-test-secret"
-LIMITS = Limits(header_timeout_s=0.4, body_timeout_s=0.4, idle_timeout_s=0.6)
+HASTY = Limits(header_timeout_s=0.4, body_timeout_s=0.4, idle_timeout_s=0.6)
+"""For tests of the time-outs themselves: the pauses of a busy machine are longer at times."""
 
 
 def own(name: str) -> Codec:
@@ -84,8 +86,8 @@ class Running:
             return reply.status, await reply.json(), reply.headers
 
 
-@pytest.fixture
-async def gateway() -> AsyncIterator[Running]:
+@contextlib.asynccontextmanager
+async def running(limits: Limits) -> AsyncIterator[Running]:
     sink, metrics = ListSink(), Metrics()
     state = State(ENCODERS, {"acme": 3, "beta": 1})
     ways = doors(
@@ -95,9 +97,9 @@ async def gateway() -> AsyncIterator[Running]:
         ],
         accounts=[AccountDoor("acme", "acme", (KLAVIYO_SECRET, "k2"))],
     )
-    app = Gateway(ways, LIMITS, partitions=PARTITIONS, sink=sink, state=state, metrics=metrics)
+    app = Gateway(ways, limits, partitions=PARTITIONS, sink=sink, state=state, metrics=metrics)
     runner = web.ServerRunner(
-        Server(app.handle, header_timeout_s=LIMITS.header_timeout_s, idle_timeout_s=LIMITS.idle_timeout_s),
+        Server(app.handle, header_timeout_s=limits.header_timeout_s, idle_timeout_s=limits.idle_timeout_s),
         shutdown_timeout=0.5,
     )
     await runner.setup()
@@ -106,6 +108,12 @@ async def gateway() -> AsyncIterator[Running]:
     async with aiohttp.ClientSession() as http:
         yield Running(f"http://{host}:{port}", sink, state, metrics, http)
     await runner.cleanup()
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Running]:
+    async with running(Limits()) as made:
+        yield made
 
 
 def partition_of(key: bytes) -> int:

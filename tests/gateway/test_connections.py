@@ -2,13 +2,22 @@
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 
-from tests.gateway.conftest import WRITE_KEY, Running
+import pytest
+
+from tests.gateway.conftest import HASTY, WRITE_KEY, Running, running
 
 AUTH = b"Authorization: Basic " + base64.b64encode(WRITE_KEY.encode() + b":") + b"\r\n"
 HEAD = b"POST /v1/page HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + AUTH
 BODY = b'{"type":"page","userId":"u"}'
 LENGTH = f"Content-Length: {len(BODY)}\r\n\r\n".encode()
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[Running]:
+    async with running(HASTY) as made:
+        yield made
 
 
 async def connect(gateway: Running) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -17,38 +26,38 @@ async def connect(gateway: Running) -> tuple[asyncio.StreamReader, asyncio.Strea
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await reader.read()
 
 
-async def test_headers_that_do_not_end_close_the_connection(gateway: Running) -> None:
-    reader, writer = await connect(gateway)
+async def test_headers_that_do_not_end_close_the_connection(hasty: Running) -> None:
+    reader, writer = await connect(hasty)
     writer.write(HEAD)
 
     assert await rest(reader) == b""
     writer.close()
 
 
-async def test_a_body_that_does_not_end_is_408(gateway: Running) -> None:
-    reader, writer = await connect(gateway)
+async def test_a_body_that_does_not_end_is_408(hasty: Running) -> None:
+    reader, writer = await connect(hasty)
     writer.write(HEAD + LENGTH + BODY[:-1])
 
     answer = await rest(reader)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"timeout"' in answer
-    assert gateway.sink.kept == []
+    assert hasty.sink.kept == []
     writer.close()
 
 
-async def test_an_idle_connection_is_closed_after_its_answer(gateway: Running) -> None:
-    reader, writer = await connect(gateway)
+async def test_an_idle_connection_is_closed_after_its_answer(hasty: Running) -> None:
+    reader, writer = await connect(hasty)
     writer.write(HEAD + LENGTH + BODY)
 
     answer = await rest(reader)
 
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert len(gateway.sink.events) == 1
+    assert len(hasty.sink.events) == 1
     writer.close()
 
 

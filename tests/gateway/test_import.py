@@ -142,7 +142,7 @@ def test_a_bad_row_is_a_dead_letter_that_names_it(imports: Imports) -> None:
 def test_killed_and_resumed_it_loses_nothing_and_writes_nothing_twice(imports: Imports) -> None:
     imports.write(range(30_000))
     for wanted in (2_000, 12_000):
-        child = imports.start("--resume")
+        child = imports.start("--resume", "--rate", "4000")  # seconds before its end
         eventually(lambda most=wanted: len(imports.bench.read(BACKFILL)) >= most)
         child.kill()
         child.communicate()

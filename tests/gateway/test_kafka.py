@@ -1,6 +1,7 @@
 """Accepted means kept, with a real broker, a real registry, and Segment's own library."""
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -178,7 +179,9 @@ async def test_sigterm_without_brokers_answers_503_and_ends_clean(breakable: Pat
         await until_ready(http, gateway.urls["admin"])
         await asyncio.to_thread(local.kill_broker, breakable)
         waiting = asyncio.ensure_future(http.post(gateway.urls["gateway"] + "/v1/page", json=page(1)))
-        await asyncio.wait((waiting,), timeout=0.3)
+        async with asyncio.timeout(20):
+            while not (waiting.done() or await in_flight(http, gateway.urls["admin"])):
+                await asyncio.sleep(0.01)
         took = await ended(gateway)
 
         assert (await waiting).status == 503
@@ -187,6 +190,12 @@ async def test_sigterm_without_brokers_answers_503_and_ends_clean(breakable: Pat
         async with http.get(gateway.urls["admin"] + "/readyz") as reply:
             assert reply.status == 503
         assert await ended(gateway) < 5
+
+
+async def in_flight(http: aiohttp.ClientSession, admin: str) -> bool:
+    """Whether the gateway has taken something that no broker has acknowledged yet."""
+    async with http.get(admin + "/metrics") as reply:
+        return bool(re.search(r"^streams_gateway_in_flight_bytes [1-9]", await reply.text(), re.MULTILINE))
 
 
 async def ended(gateway: Process) -> float:

@@ -42,13 +42,13 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[Client]:
-    made = Client(server.url, "pk_secret", timeout_s=2)
+    made = Client(server.url, "pk_secret", timeout_s=20)
     yield made
     await made.close()
 
 
 async def test_a_call_in_time_is_made_whole(server: Server, client: Client) -> None:
-    reply = await client.call(REQUEST, monotonic() + 1)
+    reply = await client.call(REQUEST, monotonic() + 20)
     assert reply is not None
     assert reply.verdict == Accepted()
     headers = server.seen[0].headers
@@ -62,7 +62,7 @@ async def test_a_right_that_lapsed_sends_nothing_and_the_next_call_is_fine(
     server: Server, client: Client
 ) -> None:
     assert await client.call(REQUEST, monotonic() - 0.01) is None
-    reply = await client.call(REQUEST, monotonic() + 1)
+    reply = await client.call(REQUEST, monotonic() + 20)
     assert reply is not None
     assert reply.status == 202
     assert len(server.seen) == 1
@@ -70,15 +70,15 @@ async def test_a_right_that_lapsed_sends_nothing_and_the_next_call_is_fine(
 
 async def test_a_redirect_is_not_followed(server: Server, client: Client) -> None:
     server.reply = web.Response(status=307, headers={"Location": "/elsewhere"})
-    reply = await client.call(REQUEST, monotonic() + 1)
+    reply = await client.call(REQUEST, monotonic() + 20)
     assert reply is not None
     assert isinstance(reply.verdict, Stopped)
     assert len(server.seen) == 1
 
 
 async def test_nobody_there_is_an_answer_too() -> None:
-    client = Client("http://127.0.0.1:9", "pk_secret", timeout_s=1)
-    reply = await client.call(REQUEST, monotonic() + 1)
+    client = Client("http://127.0.0.1:9", "pk_secret", timeout_s=20)
+    reply = await client.call(REQUEST, monotonic() + 20)
     await client.close()
     assert reply is not None
     assert isinstance(reply.verdict, Transient)

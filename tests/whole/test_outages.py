@@ -1,5 +1,6 @@
 """Klaviyo, one account or the registry away: what can go on goes on, the rest waits, nothing is lost."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -66,6 +67,7 @@ def test_calls_taken_without_an_answer_are_repeated_and_recorded_once(line: Whol
 
 def test_a_401_stops_its_account_only_and_healed_all_arrives(start: Start) -> None:
     line = start(TWO_ACCOUNTS)
+    began = time.monotonic()
     fault = line.fault({"status": 401}, account="acme")
 
     line.send(traffic(1_000))
@@ -79,7 +81,8 @@ def test_a_401_stops_its_account_only_and_healed_all_arrives(start: Start) -> No
     assert lanes["beta/events"]["state"] == "live"
     assert "401" in lanes["acme/events"]["reason"]
     tries = [each for each in line.requests() if each["account"] == "acme"]
-    assert 0 < len(tries) < 60
+    # a few at first, then one of each of two lanes every two seconds
+    assert 0 < len(tries) < 40 + (time.monotonic() - began)
     assert {each["status"] for each in tries} == {401}
     assert line.audit(0)["in_flight"] > 50
     line.heal(fault)

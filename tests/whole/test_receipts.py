@@ -11,7 +11,8 @@ from tests.whole.running import PIPELINE, Whole
 
 pytestmark = pytest.mark.stack
 
-SOON = PIPELINE.replace("deliver: {probe_s: 2}", "deliver: {probe_s: 2, readback_minutes: 0.03}")
+SOON = PIPELINE.replace("deliver: {probe_s: 2}", "deliver: {probe_s: 2, readback_minutes: 0.06}")
+"""Looks 3.6 s apart: what is lost is sent once more after three, and by then it has to be taken."""
 ORDERS = 400
 
 
@@ -31,7 +32,7 @@ def test_losses_after_a_202_are_found_and_mended_through_a_kill_and_what_never_s
     line.idle()
     dropping = line.fault({"drop_after_202": True}, rate=1.0, path="/api/event*", method="POST")
     orders(line, ORDERS)
-    assert line.drained()["delivered"] == 2 * ORDERS + 50
+    assert line.idle()["delivered"] == 2 * ORDERS + 50
     assert len(line.events()) < 2 * ORDERS
     line.heal(dropping)
     line.kill("deliver")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from streams.deliver import ending
+from streams.deliver import ending, jobs
 from streams.deliver.intake import Intake
 from streams.deliver.judge import chain, dead
 from streams.deliver.planner import Planner
@@ -44,8 +44,10 @@ class Ageing:
         self._tell(now, age_ms)
         if age_ms < END_MS:
             return []
-        for group in self.planner.dissolve():
+        for group in self.planner.dissolve(now_ms - END_MS):
             ending.dissolved(outbox, self.intake, group.id, chain(group))
+            if group.job is not None:
+                outbox.delete(jobs.key(family.name, group.job))
         rows = lane.aged(now_ms - END_MS, MOST)
         if rows:
             self._look_at = now  # what is read in their place may be as old

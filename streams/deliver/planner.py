@@ -98,17 +98,23 @@ class Planner:
         plan.wake_at = now if len(plan.silent) + len(plan.ended) >= BULK_ROWS else plan.wake_at
         return plan
 
-    def dissolve(self) -> list[Group]:
+    def dissolve(self, before_ms: int = 0) -> list[Group]:
         """Turn groups to send again into rows that wait; the groups that are no more.
 
-        A group whose rows Klaviyo has in an open job stays together, and so does one that probes and was
-        answered a question: asked anew it would never come to its call.
+        A group whose rows Klaviyo has in an open job stays together, unless one of them came before that
+        time, and so does one that probes and was answered a question: asked anew it would never come to its
+        call.
         """
+
         failed = self.lane.drain(waiting=True)
-        kept = [group for group in self.ready if group.job is not None or group.probes]
-        groups = [group for group in self.ready if group.job is None and not group.probes]
-        groups += [group for group in failed if group.job is None]
-        self.ready = deque([*kept, *(group for group in failed if group.job is not None)])
+        works = {
+            group
+            for group in (*self.ready, *failed)
+            if group.job is not None and not any(0 < row.came < before_ms for row in group.rows)
+        }
+        kept = [group for group in self.ready if group in works or group.probes]
+        groups = [group for group in (*self.ready, *failed) if group not in works and group not in kept]
+        self.ready = deque([*kept, *(group for group in failed if group in works)])
         for group in reversed(groups):
             self.lane.put_back(chain(group))
             self.lane.free(group.profiles())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from streams.deliver import ageing
 from streams.deliver.ageing import MOST, Ageing
 from streams.deliver.events import Events
 from streams.deliver.planner import Planner
@@ -15,9 +16,11 @@ from streams.engine.outbox import Outbox
 from streams.engine.topics import DAY_MS
 from streams.ledger.ageing import ALARM_MS, END_MS, KEPT_MS
 from tests.deliver.fake_slot import LogRecord, codec
-from tests.deliver.line import Line, operation, simulator
+from tests.deliver.line import FREE, Line, operation, simulator
+from tests.deliver.test_conflicts import update
 from tests.deliver.test_consent import consent, say
 from tests.deliver.test_flow import TOPIC, intake
+from tests.deliver.test_importing import paced
 
 OLD = END_MS + 60_000
 
@@ -77,6 +80,23 @@ def test_it_is_told_of_at_half_of_the_time(caplog: pytest.LogCaptureFixture) -> 
         assert any(record.message == "lane_old" for record in caplog.records) == (age_ms > ALARM_MS)
     age = 'streams_deliver_lane_age_seconds{account="acme",lane="events"} '
     assert float(telemetry.metrics_text().partition(age)[2].split()[0]) >= ALARM_MS / 1000
+
+
+async def test_a_job_that_never_ends_keeps_no_row_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with simulator(budgets=FREE, job_delay_s=1e9) as sim:
+        line = paced(sim.url)
+        old = [update(n, n, first_name="A") for n in range(200)]
+        came(line, END_MS - 600_000, *old, topic="klaviyo.profiles")
+        async with line.life():
+            assert await line.until(lambda: any(key.startswith(b"j/") for key in line.world.store))
+        for n, record in enumerate(line.world.topics["klaviyo.profiles"]):
+            line.world.topics["klaviyo.profiles"][n] = record._replace(timestamp=record.timestamp - DAY_MS)
+        line.put(update(900, 900, first_name="New"))
+        monkeypatch.setattr(ageing, "LOOK_S", 0.05)
+        await line.drain()
+        assert {letter["reason"] for letter in line.world.dead_letters} == {"retention"}
+        assert not [key for key in line.world.store if key[:2] in (b"i/", b"j/")]
+        assert line.world.last()[update(900, 900)["op_id"]] == ("delivered", "accepted")
 
 
 async def test_a_no_that_was_never_told_counts_all_the_same() -> None:

@@ -1,8 +1,9 @@
 """Feedback: Klaviyo's engagement reaches Segment, in order, in batches, once."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from random import uniform
 from typing import ClassVar, Final, cast
@@ -30,6 +31,8 @@ LONGEST_PAUSE_S: Final = 30.0
 LOOK_S: Final = 1.0
 """How often it is looked whether a pause is over."""
 FORGOTTEN_A_TICK: Final = 2000
+REFUSALS: Final = 20
+"""So many calls running refused alone: it is hardly the calls."""
 
 
 class Feedback:
@@ -48,6 +51,8 @@ class Feedback:
         self._operation = context.registry.codec("operation").decode
         self._ledger = Ledger(context.registry, self.name)
         self._client = SegmentClient(context.config.deliver.timeout_s)
+        self._refusals: Counter[int] = Counter()
+        """Slot → calls refused alone since any was taken."""
         self._told_at: dict[str, int] = {}
         """Account → when it was last told (ms) that its calls are old."""
 
@@ -85,7 +90,8 @@ class Feedback:
             return halves(part, calls[count])
         for call in calls:
             self._end(outbox, call, reply)
-        passed(slot, outbox, part.topic, part.records[-1].offset + 1, None if reply else standing(slot))
+        stands = standing(slot) if reply is None or self._refusals[slot.partition] >= REFUSALS else None
+        passed(slot, outbox, part.topic, part.records[-1].offset + 1, stands)
         if calls:
             outbox.accepted_at[part.topic] = calls[-1].operation["origin"]["accepted_at"]
         await slot.commit(outbox)
@@ -120,7 +126,7 @@ class Feedback:
         side = known.segment if known is not None else None
         if side is None:
             log.error("segment_unknown", account=account, calls=len(calls))
-        longest_s = FIRST_PAUSE_S
+        longest_s, refused = FIRST_PAUSE_S, False
         while not slot.revoked.is_set():
             paused = self._control.paused(account, SEGMENT) is not None
             if (paused or standing(slot)) and self._too_old(account, calls[0]):
@@ -131,28 +137,41 @@ class Feedback:
             elif not paused:
                 payloads = [call.operation["payload"] for call in calls]
                 reply = await self._client.send(side.url, side.write_key.get_secret_value(), payloads)
-                if reply.verdict in ("accepted", "rejected"):
+                if self._final(reply, slot, alone=len(calls) == 1, refused=refused):
                     return reply
+                refused |= reply.verdict == "rejected"
                 pause_s = self._waits(account, reply, longest_s)
-                if reply.verdict == "stopped" or longest_s >= LONGEST_PAUSE_S:
+                if reply.verdict != "again" or longest_s >= LONGEST_PAUSE_S:
                     why = f"HTTP {reply.status}: {reply.body[:200]}"
                 longest_s = min(longest_s * 2, LONGEST_PAUSE_S)
             if why and (outbox := stands(slot, part, why, now_ms())) is not None:
                 await slot.commit(outbox)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await slot.revoked.wait()
-            except TimeoutError:
-                pass
         return None
+
+    def _final(self, reply: Reply, slot: Slot, *, alone: bool, refused: bool) -> bool:
+        """Whether an answer ends its calls.
+
+        Where one call after the other is refused it is hardly the calls: from then on each is tried once more
+        after a while, and the account stands.
+        """
+        if reply.verdict == "accepted":
+            self._refusals[slot.partition] = 0
+        elif reply.verdict == "rejected" and alone:
+            if self._refusals[slot.partition] >= REFUSALS and not refused:
+                return False
+            self._refusals[slot.partition] += 1
+        return reply.verdict in ("accepted", "rejected")
 
     def _waits(self, account: str, reply: Reply, longest_s: float) -> float:
         """How long to wait after an answer that ends no call, in seconds; it is told of."""
-        stopped = reply.verdict == "stopped"
-        pause_s = max(self._probe_s if stopped else uniform(0, longest_s), reply.retry_after_s or 0)
-        level = log.error if stopped else log.warning
-        again = round(pause_s, 1)
-        level("segment_waits", account=account, status=reply.status, again_in_s=again, body=reply.body[:200])
+        again = reply.verdict == "again"
+        pause_s = max(uniform(0, longest_s) if again else self._probe_s, reply.retry_after_s or 0)
+        level = log.warning if again else log.error
+        facts = {"account": account, "status": reply.status, "body": reply.body[:200]}
+        level("segment_waits", **facts, again_in_s=round(pause_s, 1))
         return pause_s
 
     def _too_old(self, account: str, oldest: Call) -> bool:

@@ -47,14 +47,6 @@ def call(n: int, payload: dict[str, Any] | None = None) -> dict[str, Any]:
     }
 
 
-class Hurried(asyncio.Event):
-    """Whoever waits for it waits a moment only."""
-
-    async def wait(self) -> Any:
-        async with asyncio.timeout(0.001):
-            return await super().wait()
-
-
 @dataclass
 class Segment:
     """Keeps the first of equal messageId, all or none of a request; dies at a call if the fuse says so."""
@@ -87,7 +79,8 @@ class Line:
     segment: Segment = field(default_factory=Segment)
     pauses: dict[tuple[str, str], str] = field(default_factory=dict)
     key: str | None = "wk"
-    hurried: bool = True
+    probe_s: float = 0.005
+    revoked: type[asyncio.Event] = asyncio.Event
 
     def put(self, *operations: dict[str, Any], age_ms: int = 0, topic: str = TOPIC) -> None:
         """Calls that came so long ago."""
@@ -108,7 +101,7 @@ class Line:
         context: Any = SimpleNamespace(
             config=SimpleNamespace(
                 accounts={"acme": SimpleNamespace(segment=side)},
-                deliver=SimpleNamespace(timeout_s=1, probe_s=0.01),
+                deliver=SimpleNamespace(timeout_s=1, probe_s=self.probe_s),
             ),
             registry=SimpleNamespace(codec=codec, learn=learn),
             control=SimpleNamespace(paused=lambda *lane: self.pauses.get(lane)),
@@ -121,8 +114,7 @@ class Line:
     async def life(self) -> AsyncIterator[asyncio.Task[None]]:
         """A process until it is killed, or told to go at the end."""
         slot: Any = FakeSlot(self.world, self.segment.fuse, batch=2_000)
-        if self.hurried:
-            slot.revoked = Hurried()
+        slot.revoked = self.revoked()
         running = asyncio.create_task(self.stage().run(slot))
         try:
             yield running

@@ -77,15 +77,42 @@ async def test_a_stop_is_over_whichever_topic_is_sent_first() -> None:
         assert await line.until(line.ended)
 
 
-async def test_a_refused_call_ends_the_stop_too() -> None:
+async def test_a_stop_is_over_when_a_call_is_refused_for_what_it_is() -> None:
     line = Line()
-    line.put(call(0), call(1))
+    line.put(call(0))
     line.segment.answer = lambda _: STOPPED
     async with line.life():
         assert await line.until(line.said)
         line.segment.answer = lambda _: REFUSED
         assert await line.until(line.ended)
-    assert [letter["reason"] for letter in line.world.dead_letters] == ["rejected", "rejected"]
+    assert [letter["reason"] for letter in line.world.dead_letters] == ["rejected"]
+
+
+async def test_where_every_call_is_refused_it_is_hardly_the_calls() -> None:
+    line = Line(probe_s=0.2)
+    line.put(*(call(n) for n in range(60)))
+    line.segment.answer = lambda _: REFUSED
+    async with line.life():
+        assert await line.until(line.said)
+        why, since = line.said()
+        assert why == "HTTP 400: made up"
+        assert len(line.world.dead_letters) == agent.REFUSALS
+        assert await line.until(lambda: len(line.world.dead_letters) > agent.REFUSALS)
+        assert line.said() == [why, since]
+        line.segment.answer = lambda _: OK
+        assert await line.until(line.ended)
+    refused = {letter["event_id"] for letter in line.world.dead_letters}
+    assert line.segment.kept == [f"klaviyo-e{n}" for n in range(60) if f"e{n}" not in refused]
+    assert len(refused) < 30
+
+
+async def test_calls_refused_here_and_there_are_no_reason_to_stand() -> None:
+    line = Line()
+    line.put(*(call(n, {"poison": n % 2}) for n in range(60)))
+    line.segment.answer = lambda batch: REFUSED if any(each["poison"] for each in batch) else OK
+    async with line.life():
+        assert await line.until(line.ended)
+    assert len(line.world.dead_letters) == len(line.segment.kept) == 30
 
 
 def test_the_list_shows_a_stop_that_either_topic_tells_of() -> None:

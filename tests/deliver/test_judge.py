@@ -7,6 +7,7 @@ import pytest
 from streams.deliver.judge import Standing, chain, judge
 from streams.deliver.row import Group, Row
 from streams.klaviyo.replies import (
+    CONFLICT,
     Accepted,
     Blame,
     Conflict,
@@ -94,10 +95,34 @@ def test_what_is_said_of_a_profile_and_not_of_its_address_is_looked_for_in_its_r
 
 
 def test_a_failing_bulk_call_is_halved_the_second_time_unless_all_fail() -> None:
-    given = group(1, 2, 3, 4)
-    assert len(judged(given, Transient("x")).again) == 1
-    assert len(judged(given, Transient("x"), Standing(share=0.1)).again) == 1
-    assert len(judged(given, Transient("x")).again) == 2
+    for lane, parts in ((Standing(), [1, 2]), (Standing(share=0.1), [1, 1])):
+        given = group(1, 2, 3, 4)
+        assert [len(judged(given, Transient("x"), lane).again) for _ in parts] == parts
+
+
+def test_a_row_of_two_profiles_goes_alone() -> None:
+    found = judged(group(1, 2, 3), Rejected((Blame((1,), CONFLICT, "both"),)))
+    assert not found.settled
+    assert numbers(found) == [[1], [0, 2]]
+
+
+def test_a_call_of_which_rows_are_blamed_again_and_again_is_halved() -> None:
+    found = judged(group(1, 2, 3, 4, 5, rounds=3), Rejected((Blame((0,), "email", "bad"),)))
+    assert numbers(found) == [[1, 2], [3, 4]]
+
+
+def test_rows_that_ask_the_same_are_refused_together() -> None:
+    asked = Request("POST", "/l", b"", "list/write", asks=True, whole=True)
+    given = group(1, 2, 3)
+    for verdict in (RejectedWhole("no"), Conflict(None, "no"), Rejected((Blame((0,), "name", "no"),))):
+        found = judge(given, asked, Reply(verdict, 400, ""), Standing())
+        assert [end.row.offset for end in found.settled] == [0, 1, 2]
+        assert not found.again
+
+
+def test_what_is_throttled_goes_again_no_sooner_than_it_may() -> None:
+    (again,) = judged(group(1), Throttled(7.0)).again
+    assert (again.wait_s, again.exact) == (7.0, True)
 
 
 def strikes(lane: Standing, tries: int = 30) -> int | None:

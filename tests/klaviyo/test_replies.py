@@ -92,6 +92,25 @@ def test_the_table_of_answers(status: int, body: bytes, kind: type) -> None:
     assert isinstance(read(status, {}, body, SINGLE).verdict, kind)
 
 
+def test_rows_that_a_409_of_many_points_at_are_to_be_asked_for_alone() -> None:
+    verdict = read(409, {}, errors(f"{ROWS}/1", status=409), BULK).verdict
+    assert isinstance(verdict, Rejected)
+    assert (verdict.blames[0].rows, verdict.blames[0].field) == ((2,), replies.CONFLICT)
+
+
+def test_a_404_of_a_job_is_about_the_job() -> None:
+    asked = Request("GET", "/api/profile-bulk-import-jobs/J", b"", "x", asks=True, names=True)
+    assert isinstance(read(404, {}, errors("/data/id", status=404), asked).verdict, RejectedWhole)
+    assert isinstance(read(404, {}, b"<html>", asked).verdict, Stopped)
+
+
+@pytest.mark.parametrize("name", ["page[cursor]", "page%5Bcursor%5D", "page%5bcursor%5d"])
+def test_the_next_page_is_asked_for_as_klaviyo_names_it(name: str) -> None:
+    body = orjson.dumps({"data": [], "links": {"next": f"https://k/api/lists?a=1&{name}=bmV4dA%3D%3D&b=2"}})
+    asked = Request("GET", "/api/lists", b"", "list/get", asks=True)
+    assert read(200, {}, body, asked).verdict == Accepted(data=[], next="bmV4dA==")
+
+
 def test_what_was_made_has_a_name() -> None:
     """A list that was made, who knows which, would be made again and again."""
     made = Request("POST", "/api/lists", b"{}", "list/write", asks=True)

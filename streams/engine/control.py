@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from streams.config import Config
 from streams.engine.codec import Codec
-from streams.engine.errors import Away
+from streams.engine.errors import Away, Misconfigured, Unreadable
 from streams.engine.reading import PATIENCE_S, Range, Reader, quiet, reading, translated
 from streams.engine.registry import Registry
+from streams.engine.telemetry import log
 from streams.engine.topics import full
 
 TOPIC = "control"
@@ -39,8 +40,8 @@ def key_bytes(kind: str, name: str) -> bytes:
 
 
 def fold(facts: dict[Key, Control], codec: Codec, key: bytes | None, value: bytes | None) -> None:
-    """Take in one record of the topic; a record without value takes its fact back."""
-    kind, _, name = (key or b"").decode().partition("/")
+    """Take in one record of the topic; a record without value takes its fact back. Raises Unreadable."""
+    kind, _, name = (key or b"").decode(errors="replace").partition("/")
     if value is None:
         facts.pop((kind, name), None)
     else:
@@ -112,10 +113,17 @@ class ControlTail:
                 messages = [m for m in consumer.consume(1000, timeout=0) if m.error() is None]
                 await self._registry.learn(value for m in messages if (value := m.value()) is not None)
                 for message in messages:
-                    fold(self.facts, codec, message.key(), message.value())
+                    self._take(codec, message)
                 await asyncio.sleep(LOOK_S)
         finally:
             consumer.close()
+
+    def _take(self, codec: Codec, message: Message) -> None:
+        """What is none of ours is left out: what comes behind it must be heard, such as a pause."""
+        try:
+            fold(self.facts, codec, message.key(), message.value())
+        except Unreadable as why:
+            log.error("control_unreadable", offset=message.offset(), why=why)
 
 
 def _read(config: Config, registry: Registry) -> tuple[dict[Key, Control], int]:
@@ -129,5 +137,11 @@ def _read(config: Config, registry: Registry) -> tuple[dict[Key, Control], int]:
     for batch in reader.read([Range(*place, start, end)]):
         registry.learn_sync(value for m in batch if (value := m.value()) is not None)
         for message in batch:
-            fold(facts, codec, message.key(), message.value())
+            try:
+                fold(facts, codec, message.key(), message.value())
+            except Unreadable as why:  # a number that is not known would be given a second time
+                raise Misconfigured(
+                    f"{place[0]}, offset {message.offset()}: {why}. Is it the registry that the line was set "
+                    "up with? A record of somebody else's is taken back by one of its key without value."
+                ) from why
     return facts, end

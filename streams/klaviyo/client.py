@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import BytesPayload
+from aiohttp.payload import Payload
 
 from streams.engine.telemetry import counter, log
 from streams.klaviyo import drift, replies
@@ -39,21 +39,32 @@ class _Late(Exception):
     """The right to send ran out before the first byte was written."""
 
 
-class _Guarded(BytesPayload):
-    """A body that is written only while its right to be sent lasts; the head goes out with its first byte."""
+class _Guarded(Payload):
+    """A body that is written only while its right to be sent lasts; the head goes out with its first byte.
+
+    Not aiohttp's payload of bytes: that one warns of each body above a megabyte.
+    """
+
+    _value: bytes
+    _autoclose = True
 
     def __init__(self, body: bytes, valid_until: float, clock: Callable[[], float]) -> None:
         super().__init__(body, content_type=MEDIA_TYPE)
+        self._size = len(body)
         self._valid_until = valid_until
         self._clock = clock
         self.late = False
 
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The body as text."""
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
         """Write all, or nothing."""
         if self._clock() > self._valid_until:
             self.late = True
             raise _Late
-        await super().write_with_length(writer, content_length)
+        await writer.write(self._value)
 
 
 class Client:

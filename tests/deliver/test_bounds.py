@@ -4,7 +4,7 @@ from streams.config.sections import Lists
 from streams.deliver.intake import sent_key
 from streams.deliver.position import MOST_RANGES
 from streams.engine.outbox import Outbox
-from tests.deliver.line import FREE, Line, simulator
+from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_flow import TOPIC, full, intake
 from tests.deliver.test_lists import calls, change, make_list, make_profiles
 from tests.deliver.test_upkeep import NOW, made
@@ -65,3 +65,20 @@ async def test_a_backlog_of_known_people_joins_and_leaves_a_list_by_the_thousand
         # before the hundred and first leaves, the size of the list is asked for
         assert sizes["list_remove"] == [100, 1000, 100]
         assert set(line.world.last().values()) == {("delivered", "accepted")}
+
+
+async def test_a_bulk_call_has_five_megabytes_at_most() -> None:
+    """Measured as it is sent: characters beyond ASCII count as their bytes."""
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url, timeout_s=10, pauses={"events": "until there is a backlog"})
+        payload = {"metric": "Viewed", "properties": {"text": "\u20ac" * 7000}}
+        line.put(*(operation(n, payload=payload) for n in range(400)))
+        async with line.life() as slot:
+            assert await line.until(lambda: slot.read_up_to("klaviyo.events") == 400)
+            line.pauses.clear()
+            assert await line.until(line.all_ended)
+        sent = await sim.requests("bulk")
+        assert {call["status"] for call in sent} == {202}
+        sizes = sorted(int(call["headers"]["content-length"]) for call in sent)
+        assert 4_900_000 < sizes[-1] <= 5_000_000
+        assert len(await sim.events()) == 400

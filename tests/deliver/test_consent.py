@@ -95,6 +95,20 @@ async def test_a_thousand_subscribe_in_one_call_and_are_asked_about_a_hundred_at
         assert set((await consent(sim)).values()) == {"SUBSCRIBED"}
 
 
+@pytest.mark.parametrize("kind", ["unsubscribe", "suppress", "unsuppress"])
+async def test_of_others_a_hundred_go_in_one_call(kind: str) -> None:
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url, timeout_s=5, pauses={"consent": "until there is a backlog"})
+        line.put(*(say(n, n, kind) for n in range(250)))
+        async with line.life() as slot:
+            assert await line.until(lambda: slot.read_up_to("klaviyo.consent") == 250)
+            line.pauses.clear()
+            assert await line.until(line.all_ended)
+        sent = await calls(sim, "POST", "/api/profile-su")
+        assert [call["status"] for call in sent] == [202] * 3
+        assert {outcome for outcome, _ in ends(line).values()} == {"delivered"}
+
+
 async def test_old_consent_goes_with_its_date() -> None:
     async with simulator(budgets=FREE) as sim:
         line = Line(sim.url)

@@ -56,6 +56,11 @@ def test_a_single_event_survives_the_official_model(backfill: bool) -> None:
     survives(EventCreateQueryV2, requests.single_event(row(1, WHO, backfill)))
 
 
+def test_what_is_backfill_starts_no_flow() -> None:
+    said = [orjson.loads(row(1, WHO, late).event).get("backfill") for late in (True, False)]
+    assert said == [True, None]
+
+
 def test_a_bulk_body_survives_the_official_model() -> None:
     other = {"external_id": "u2"}
     request = requests.bulk_events([row(1, WHO), row(2, WHO), row(3, other, backfill=True), row(4, WHO)])

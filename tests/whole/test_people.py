@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,32 @@ def test_what_was_held_for_a_device_is_delivered_in_order_once_its_person_is_kno
         mine = [event for event in line.events() if event["email"] == f"held{person}@shop.io"]
         assert [event["properties"]["n"] for event in mine] == list(range(each))
     line.order_was_kept()
+
+
+def test_events_that_waited_bring_back_no_address_that_was_replaced_meanwhile(line: Whole) -> None:
+    """The profiles lane does not wait for the events lane, and Klaviyo takes identifiers from both."""
+    people = 30
+
+    def said(kind: str, number: int, person: int, **fields: Any) -> Message:
+        return message(kind, number, userId=f"moved{person}", **fields)
+
+    line.send(said("identify", 2_000 + p, p, traits={"email": f"old{p}@shop.io"}) for p in range(people))
+    line.idle()
+    assert line.run("lanes", "pause", "acme/events", "--reason", "backlog").code == 0
+    try:
+        eventually(lambda: line.lanes()["acme/events"]["paused"])
+        line.send(said("track", 3_000 + p, p, event="Moved Out", properties={}) for p in range(people))
+        eventually(lambda: line.lag("acme/events") >= people)
+        line.send(said("identify", 4_000 + p, p, traits={"email": f"new{p}@shop.io"}) for p in range(people))
+        eventually(lambda: sum(str(row["email"]).startswith("new") for row in line.profiles()) == people)
+    finally:
+        assert line.run("lanes", "resume", "acme/events").code == 0
+    line.drained()
+
+    mine = [row for row in line.profiles() if str(row["external_id"]).startswith("moved")]
+    assert {(row["external_id"], row["email"]) for row in mine} == {
+        (f"moved{p}", f"new{p}@shop.io") for p in range(people)
+    }
+    assert len(mine) == people
+    of = {row["id"] for row in mine}
+    assert sum(event["profile_id"] in of for event in line.events()) == people

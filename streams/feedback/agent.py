@@ -141,8 +141,8 @@ class Feedback:
                     return reply
                 refused |= reply.verdict == "rejected"
                 pause_s = self._waits(account, reply, longest_s)
-                if reply.verdict != "again" or longest_s >= LONGEST_PAUSE_S:
-                    why = f"HTTP {reply.status}: {reply.body[:200]}"
+                if reply.verdict != "again" or max(longest_s, pause_s) >= LONGEST_PAUSE_S:
+                    why = f"HTTP {reply.status}: {reply.body[:200]}" if reply.status else reply.body[:200]
                 longest_s = min(longest_s * 2, LONGEST_PAUSE_S)
             if why and (outbox := stands(slot, part, why, now_ms())) is not None:
                 await slot.commit(outbox)

@@ -48,6 +48,16 @@ async def test_an_outage_is_told_of_once_it_has_lasted(monkeypatch: pytest.Monke
         assert await line.until(line.ended)
 
 
+async def test_a_long_rest_that_segment_asks_for_is_told_of_at_once() -> None:
+    line = Line()
+    line.put(call(0))
+    line.segment.answer = lambda _: Reply("again", 429, "later", 600)
+    async with line.life():
+        assert await line.until(line.said)
+        assert len(line.segment.received) == 1
+    assert line.said()[0] == "HTTP 429: later"
+
+
 async def test_an_account_without_a_way_back_says_so() -> None:
     line = Line(key=None)
     line.put(call(0))

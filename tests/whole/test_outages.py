@@ -1,4 +1,4 @@
-"""Klaviyo, one account or the registry away: what can go on goes on, the rest waits, nothing is lost."""
+"""Klaviyo, Segment, an account or the registry away: what can go on does, the rest waits, nothing is lost."""
 
 import time
 from collections.abc import Iterator
@@ -63,6 +63,27 @@ def test_calls_taken_without_an_answer_are_repeated_and_recorded_once(line: Whol
     assert [each["reply"] for each in line.dead_letters() if each["reply"]] == []
     line.every_operation_arrived()
     line.order_was_kept()
+
+
+def test_a_401_of_segments_stops_the_way_back_only_and_healed_all_arrives(line: Whole) -> None:
+    line.send(traffic(300, seed=4))
+    line.idle()
+    before = len(line.forwarded())
+    asked = {"match": {"path": "/v1/batch"}, "do": {"status": 401}}
+    fault = line.ask("segment", "/sim/faults", asked)["id"]
+    engaged = line.engage(5)
+    eventually(lambda: line.lanes()["acme/segment"]["state"] == "stopped")
+    told = line.lanes()["acme/segment"]
+    assert "401" in told["reason"]
+    line.kill("feedback")
+    lanes = line.lanes()
+    assert {row["state"] for name, row in lanes.items() if name != "acme/segment"} == {"live"}
+    assert lanes["acme/segment"] | {"lag": 0} == told | {"lag": 0}
+    line.ask("segment", f"/sim/faults/{fault}", method="DELETE")
+
+    eventually(lambda: len(line.forwarded()) == before + engaged)
+    line.drained()
+    assert line.lanes()["acme/segment"]["state"] == "live"
 
 
 def test_a_401_stops_its_account_only_and_healed_all_arrives(start: Start) -> None:

@@ -93,7 +93,7 @@ def lags(waiting: Iterable[Waiting], names: Mapping[int, str]) -> Iterable[Findi
             continue
         told = True
         where = f"{each.topic} [{each.partition}]"
-        if each.stage == "deliver" and each.partition in names:
+        if each.stage in ("deliver", "feedback") and each.partition in names:
             where += f" of {names[each.partition]}"
         says = f"{where}: {each.lag} wait for {each.stage}, the oldest for {_span(each.age_ms)}"
         says += f" of the {_span(int(2 * half))} that are kept"

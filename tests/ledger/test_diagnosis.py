@@ -1,5 +1,6 @@
 """Each rule of the check-up, on facts made up: what is well, what needs a look, what fails."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,8 @@ def test_nothing_waits_for_half_of_its_retention() -> None:
     assert levels(diagnosis.lags([waiting(1)], names)) == [Level.OK]
     (look,) = diagnosis.lags([waiting(3)], names)
     assert (look.level, "of acme" in look.says) == (Level.WARN, True)
+    (look,) = diagnosis.lags([replace(waiting(3), stage="feedback")], names)
+    assert "of acme" in look.says
     assert levels(diagnosis.lags([waiting(6), waiting(1)], names)) == [Level.FAIL]
     assert levels(diagnosis.lags([waiting(60, None)], names)) == [Level.OK]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from streams.deliver import audiences, consent_marks, lookups, permission
+from streams.deliver import addresses, audiences, consent_marks, lookups, permission
 from streams.deliver.consent_row import Ready, Step
 from streams.deliver.family import Read
 from streams.deliver.permission import Mark, Word
@@ -36,6 +36,7 @@ def choose(own: Sequence[Row], read: Read, now_ms: int) -> list[Row]:
         ready: Ready = row.ready
         ready.known, ready.marks = known, marks
         ready.asked_at = permission.NEVER
+        _moved(row, read)
         ready.membership = lookups.membership(ready.word.list_id, row.person, read)
         if ready.doubt is None:
             ready.doubt = read(consent_marks.doubt_key(row.op["op_id"])) is not None
@@ -105,11 +106,12 @@ def _covers(newer: Word, older: Word) -> bool:
 
 
 def more_is_known(group: Group, read: Read) -> bool:
-    """Whether word of somebody came under another name since the group was made: they are asked about anew.
+    """Whether somebody has a new address, or word of them came under another name, since the group was made.
 
-    Under one name nothing else goes on meanwhile; who was merged, or known to Klaviyo only, has others.
+    They are asked about anew. Under one name nothing else goes on meanwhile; who was merged, or known to
+    Klaviyo only, has others.
     """
-    more = False
+    more = sum(_moved(row, read) for row in group.rows) > 0
     for row in group.rows if group.rows[0].ready.step == "subscribe" else ():
         ready: Ready = row.ready
         known = _known([row], read)
@@ -119,6 +121,16 @@ def more_is_known(group: Group, read: Read) -> bool:
             ready.asked_at = permission.NEVER
             more = True
     return more
+
+
+def _moved(row: Row, read: Read) -> bool:
+    """Whether the person has another address by now: consent is theirs, and the old one is nobody's."""
+    ready: Ready = row.ready
+    who = addresses.newest(ready.who, row, addresses.known(row, read))
+    if who == ready.who:
+        return False
+    ready.who, ready.by, ready.asked_at = who, (ready.by[0], who[ready.by[0]]), permission.NEVER
+    return True
 
 
 def doubted(group: Group) -> list[Row]:

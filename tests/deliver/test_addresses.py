@@ -7,6 +7,7 @@ import pytest
 
 from tests.deliver.fake_slot import Fuse
 from tests.deliver.line import FREE, Line, Sim, operation, simulator
+from tests.deliver.test_consent import UNSUBSCRIBE, consent, say
 from tests.deliver.test_lists import make_list, members
 
 OLD, NEW = "old@shop.io", "new@shop.io"
@@ -145,3 +146,29 @@ async def one_kill(at: int) -> bool:
 async def test_the_newest_address_counts_whenever_the_process_dies() -> None:
     killed = await asyncio.gather(*(one_kill(at) for at in range(1, 6)))
     assert sum(killed) >= 3
+
+
+@pytest.mark.parametrize("tried", [False, True])
+async def test_a_farewell_that_waited_counts_for_whoever_has_another_address_by_now(tried: bool) -> None:
+    """Under the old one it would make a new profile, and this one would be written to as before."""
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url)
+        line.put(update(1, OLD, 10), as_(say(2, 1), OLD, 10))
+        await line.drain()
+        assert await consent(sim) == {OLD: "SUBSCRIBED"}
+        if tried:
+            await sim.fault({"path": f"*{UNSUBSCRIBE}*"}, {"status": 503})
+        else:
+            line.pauses["consent"] = "for the test"
+        line.put(as_(say(3, 1, "unsubscribe"), OLD, 10), as_(say(4, 1, "suppress"), OLD, 10))
+        async with line.life():
+            async with asyncio.timeout(10):
+                while tried and not await sim.requests(UNSUBSCRIBE):
+                    await asyncio.sleep(0.01)
+            line.put(update(5, NEW, 20))
+            assert await line.until(lambda: line.world.last().get(update(5, NEW, 20)["op_id"]) is not None)
+            line.pauses.clear()
+            await sim.heal()
+            assert await line.until(line.all_ended)
+        assert await people(sim) == [(NEW, None)]
+        assert await consent(sim) == {NEW: "UNSUBSCRIBED"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streams.deliver import audiences, consent_marks, consent_row, consent_steps, lookups, permission
+from streams.deliver import audiences, consent_marks, consent_row, consent_steps, lookups, numbers, permission
 from streams.deliver.consent_ends import Ends, maybe_taken
 from streams.deliver.consent_row import Ready
 from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
@@ -176,7 +176,13 @@ class Consent:
     def rejected(self, ends: Sequence[Settled]) -> tuple[list[Settled], Mapping[bytes, bytes | None]]:
         """A no counts though Klaviyo did not take it; a yes that it finds outdated is refused."""
         over = Ends()
-        for end in ends:
+        before: dict[Row, Ready] = {end.row: end.row.ready for end in ends}
+        ended = numbers.over(self, ends)
+        for row in before.keys() - {end.row for end in ended}:
+            row.ready.doubt, row.ready.known = False, before[row].known
+            if before[row].word.restricts:
+                over.remember(row, permission.said(before[row].word))
+        for end in ended:
             self.naming.over(end.row.ready.list, end.row.ready.turn)
             if end.row.ready.step in _NAMING:
                 over.ended.append(end)

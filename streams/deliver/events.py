@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from streams.deliver import addresses, receipts
+from streams.deliver import addresses, numbers, receipts
 from streams.deliver.family import NotSent, Prepared, Read, payload_of
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import limits, requests
@@ -74,6 +74,10 @@ class Events:
         # the call was planned then; its answer may have come up to a bulk call's time-out later
         due = group.at_ms + self.after_ms + min(self.after_ms // 10, _LASTS_MS)
         return list(settled), dict([receipts.write(taken, group.id, looks, group.at_ms, due)])
+
+    def rejected(self, ends: Sequence[Settled]) -> tuple[list[Settled], dict[bytes, bytes | None]]:
+        """A number alone is no reason to lose an event."""
+        return numbers.over(self, ends), {}
 
 
 def _addressed(rows: Sequence[Row], read: Read) -> Iterator[EventRow]:

@@ -103,7 +103,15 @@ class Learned:
 
 
 @runtime_checkable
-class Asking(Family, Protocol):
+class Refused(Family, Protocol):
+    """A family that may know better what to do with rows that were refused."""
+
+    def rejected(self, ends: Sequence[Settled]) -> tuple[list[Settled], Mapping[bytes, bytes | None]]:
+        """Which of these are ends, and what to remember; the others go again, as they are now."""
+
+
+@runtime_checkable
+class Asking(Refused, Protocol):
     """A family with questions before or after the call itself.
 
     A question is a request that ``asks``: its success ends no row.
@@ -115,9 +123,6 @@ class Asking(Family, Protocol):
 
     def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
         """What the answer to a question says."""
-
-    def rejected(self, ends: Sequence[Settled]) -> tuple[list[Settled], Mapping[bytes, bytes | None]]:
-        """What it means that rows were refused, and what to remember."""
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streams.deliver import addresses, audiences, lookups, membership, notices
+from streams.deliver import addresses, audiences, lookups, membership, notices, numbers
 from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
 from streams.deliver.guard import Guard
 from streams.deliver.membership import Ready, Step
@@ -247,7 +247,7 @@ class Lists:
         """A profile's id may be gone, after a merge at Klaviyo say: it is looked up again, once."""
         over: list[Settled] = []
         stale: dict[bytes, bytes | None] = {}
-        for end in ends:
+        for end in numbers.over(self, ends):
             ready: Ready = end.row.ready
             self.naming.over(ready.list, ready.turn)
             if ready.step == "change":

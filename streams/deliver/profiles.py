@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from streams.deliver import importing, patches, present
+from streams.deliver import importing, numbers, patches, present
 from streams.deliver.conflicts import Conflict
 from streams.deliver.family import Learned, NotSent, Prepared, Read, payload_of
 from streams.deliver.importing import Element, traits_key
@@ -201,8 +201,8 @@ class Profiles:
         return Learned(ended=[dead(row, Reason.PROFILE_CONFLICT, detail, shown) for row in group.rows])
 
     def rejected(self, ends: Sequence[Settled]) -> tuple[list[Settled], Mapping[bytes, bytes | None]]:
-        """Nothing to add."""
-        return list(ends), {}
+        """A number alone is no reason to lose an update."""
+        return numbers.over(self, ends), {}
 
     def intends(self, group: Group, now_ms: int) -> Mapping[bytes, bytes | None]:
         """The direction of a merge; and the addresses that Klaviyo is about to be told."""

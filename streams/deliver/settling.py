@@ -6,7 +6,7 @@ from typing import Final
 
 from streams.deliver import ending, intent
 from streams.deliver.desk import Desk
-from streams.deliver.family import Asking, Family, Learned, Patient, Remembering
+from streams.deliver.family import Asking, Family, Learned, Patient, Refused, Remembering
 from streams.deliver.intake import Intake, duplicate
 from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
 from streams.deliver.lane import Lane
@@ -99,7 +99,7 @@ class Settling:
             if self.standing.share < LOW:
                 # an outage ends: what waits for its next try waits no longer
                 self.planner.ready.extend(self.lane.drain())
-        elif settled and isinstance(self.family, Asking):
+        elif settled and isinstance(self.family, Refused):
             found = settled
             settled, gone = self.family.rejected(found)
             outbox.changes.update(gone)

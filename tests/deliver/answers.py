@@ -111,6 +111,11 @@ BESIDE = [
         "deliver/test_judge.py::test_an_id_that_bulk_refuses_goes_alone_before_what_follows_it",
     ),
     (
+        "400 that points at a `phone_number` beside another identifier",
+        "the row goes again without it: delivered, `field_ignored:phone_number`",
+        "deliver/test_refused_numbers.py::test_an_event_goes_without_it",
+    ),
+    (
         "400 or 413 without a pointer, in bulk",
         "by halves: one bad row costs one row",
         "deliver/test_answers.py::test_a_bulk_call_that_keeps_failing_is_halved_down_to_its_bad_row",

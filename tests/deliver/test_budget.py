@@ -125,6 +125,25 @@ def test_retry_after_holds_the_whole_budget() -> None:
     assert budget.next(12.0) == 17.0
 
 
+def test_a_right_given_before_a_429_is_not_used() -> None:
+    budget = Budget(LIMIT)
+    assert budget.reserve(0.0, 1.0) is not None
+    assert not budget.withheld(0.1)
+    budget.throttled(0.1, 5.0)
+    assert budget.withheld(0.2)
+    assert not budget.withheld(5.2)
+
+
+def test_a_right_is_not_used_when_others_took_what_was_left() -> None:
+    budget = Budget(Limit(10, 100, 1.0, 60.0, at_once=10))
+    assert all(budget.reserve(0.0, 1.0) for _ in range(3))
+    budget.obey(Window(limit=100, remaining=90, reset_s=30.0), 0.1)
+    assert not budget.withheld(0.2)
+    budget.obey(Window(limit=100, remaining=2, reset_s=30.0), 0.3)
+    assert budget.withheld(0.4)
+    assert not budget.withheld(31.0)
+
+
 def test_a_right_is_planned_within_its_slice() -> None:
     budget = Budget(Limit(1, 10, 1.0, 10.0))
     rights = [budget.reserve(0.0, 1.0) for _ in range(5)]

@@ -172,3 +172,19 @@ async def test_a_farewell_that_waited_counts_for_whoever_has_another_address_by_
             assert await line.until(line.all_ended)
         assert await people(sim) == [(NEW, None)]
         assert await consent(sim) == {NEW: "UNSUBSCRIBED"}
+
+
+async def test_what_comes_for_somebody_merged_goes_under_the_winners_newest_address() -> None:
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url)
+        line.put(update(1, OLD, 10))
+        await line.drain()
+        loser = operation(0, 2)["profile"]
+        line.put(as_(operation(2, 1, "merge", payload={"loser": loser}), OLD, 10))
+        await line.drain()
+        line.put(update(3, NEW, 20))
+        await line.drain()
+        line.put(operation(4, 2), event(5, OLD, 10))
+        await line.drain()
+        assert await people(sim) == [(NEW, None)]
+        assert len(await sim.events()) == 2

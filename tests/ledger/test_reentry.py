@@ -33,6 +33,12 @@ def line(tmp_path: Path) -> Line:
     return Line(config, SLOTS, codec)
 
 
+PERSON = {
+    "id": "p", "email": None, "phone": None, "user_id": None, "anonymous_ids": [], "email_at": -1,
+    "phone_at": -1,
+}  # fmt: skip
+
+
 def letter(stage: str, schema: str, record: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {**refuses(stage, 7, **more), "bytes": codec(schema).encode(record)}
 
@@ -40,7 +46,7 @@ def letter(stage: str, schema: str, record: dict[str, Any], **more: Any) -> dict
 def operation(account: str = "acme", **more: Any) -> dict[str, Any]:
     return {
         "op_id": "d", "account": account, "kind": "event", "origin": origin(7), "event_id": "e7",
-        "profile": {"id": "p", "email": None, "phone": None, "user_id": None, "anonymous_ids": []},
+        "profile": PERSON,
         "time": 1, "backfill": False, "payload": b"{}", **more,
     }  # fmt: skip
 

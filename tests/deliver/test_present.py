@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from streams.simulators.klaviyo import reads
 from tests.deliver.fake_slot import Fuse
 from tests.deliver.line import FREE, Line, Sim, make_profile, simulator
 from tests.deliver.test_conflicts import update
@@ -72,6 +73,21 @@ async def test_a_backlog_asks_for_a_hundred_at_a_time() -> None:
         assert sum(look.count('","') + 1 for look in pages) > 600
         assert 7 <= len(pages) <= 20, pages
         assert await jobs_made(sim)
+
+
+async def test_whom_a_short_page_leaves_out_is_asked_about_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = reads.page_size
+    monkeypatch.setattr(reads, "page_size", lambda *given: min(7, whole(*given)))
+    async with simulator(budgets=FREE) as sim:
+        for n in range(60, 90):
+            await make_profile(sim, email=f"u{n}@shop.io", properties={"first_source": "classic"})
+        line = paced(sim.url)
+        line.put(*(first(n, n) for n in range(100)))
+        await line.drain(40)
+        found = await sources(sim)
+        assert {n: found[f"u{n}@shop.io"] for n in range(100)} == {
+            n: "classic" if 60 <= n < 90 else "ad" for n in range(100)
+        }
 
 
 async def test_while_klaviyo_can_not_be_read_nothing_is_set() -> None:

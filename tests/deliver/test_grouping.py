@@ -1,8 +1,13 @@
 """Single or bulk, by backlog and by what the budgets allow when."""
 
 from streams.deliver.grouping import EVEN, FULL, Choice, choose
+from streams.klaviyo.budgets import EVENT_BULK, EVENT_SINGLE, LIMITS
 
 NOW = 1000.0
+
+
+def test_many_is_what_costs_a_bulk_call_no_less_of_a_minute() -> None:
+    assert EVEN == LIMITS[EVENT_SINGLE].steady // LIMITS[EVENT_BULK].steady
 
 
 def test_few_rows_go_singly_at_once() -> None:

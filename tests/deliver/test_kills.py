@@ -2,8 +2,10 @@
 
 import asyncio
 
+import orjson
 import pytest
 
+from streams.deliver.budget import SLICE_S
 from tests.deliver.fake_slot import Fuse
 from tests.deliver.line import Line, Sim, operation, simulator
 
@@ -62,6 +64,21 @@ async def one_kill_of_an_update(at: int) -> bool:
 async def test_an_update_in_doubt_is_sent_again_as_it_was() -> None:
     killed = await asyncio.gather(*(one_kill_of_an_update(at) for at in range(1, 12)))
     assert sum(killed) > 4
+
+
+async def test_what_is_in_doubt_goes_again_no_sooner_than_its_call_may_have_lasted() -> None:
+    async with simulator() as sim:
+        line = Line(sim.url, timeout_s=0.5)
+        fault = await sim.fault({"path": "/api/event*"}, {"delay_s": 20})
+        line.put(operation(1))
+        async with line.life():
+            assert await line.until(lambda: any(key.startswith(b"i/") for key in line.world.store))
+        (intent,) = [orjson.loads(value) for key, value in line.world.store.items() if key.startswith(b"i/")]
+        await sim.heal()
+        await line.drain()
+        at = [each["at"] for each in await sim.requests("/api/event") if each["fault"] != fault]
+        assert len(at) == 1
+        assert at[0] >= intent["at"] / 1000 + SLICE_S + 0.5 - 0.01
 
 
 async def test_many_kills_in_a_row_end_well() -> None:

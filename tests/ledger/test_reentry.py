@@ -33,7 +33,7 @@ def line(tmp_path: Path) -> Line:
     return Line(config, SLOTS, codec)
 
 
-PERSON = {
+PERSON: dict[str, Any] = {
     "id": "p", "email": None, "phone": None, "user_id": None, "anonymous_ids": [], "email_at": -1,
     "phone_at": -1,
 }  # fmt: skip

@@ -19,7 +19,7 @@ PROFILE_BYTES: Final = 100_000
 _EARLIEST_MS: Final = 631_152_000_000
 _YEAR_MS: Final = 365 * 86_400_000
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+\Z")
-_PHONE: Final = re.compile(r"\+[1-9]\d{1,14}\Z")
+_PHONE: Final = re.compile(r"\+[1-9][0-9]{1,14}\Z")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 ATTRIBUTES: Final = frozenset(
     {

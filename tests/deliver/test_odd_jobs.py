@@ -49,7 +49,7 @@ async def test_failed_rows_that_no_error_names_go_singly() -> None:
         await all_go_singly(sim)
 
 
-@pytest.mark.parametrize("status", ["failed", "canceled", "expired"])
+@pytest.mark.parametrize("status", ["cancelled", "canceled", "failed", "expired"])
 async def test_a_job_that_will_never_be_complete_goes_singly(status: str) -> None:
     async with simulator(budgets=FREE) as sim:
         said: dict[str, Any] = {"status": status, "total_count": 1}

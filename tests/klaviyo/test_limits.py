@@ -73,6 +73,7 @@ def test_the_time_window(time: int, sound: bool) -> None:
         ({"email": "a@shop.io", "phone_number": "0123"}, ("phone_number",)),
         ({"email": "no address", "external_id": "u"}, ("email",)),
         ({"email": "a@shop.io", "phone_number": "+1555123"}, ("phone_number",)),
+        ({"email": "a@shop.io", "phone_number": "+1\uff12025550101"}, ("phone_number",)),
         ({"email": f"a@{'s' * 250}.io", "external_id": "u"}, ("email",)),
         ({"external_id": "u" * 256, "anonymous_id": "a"}, ("external_id",)),
     ],

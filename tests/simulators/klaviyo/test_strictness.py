@@ -122,6 +122,7 @@ def deep(levels: int) -> dict[str, Any]:
         ({"value_currency": "EURO"}, "value_currency"),
         ({"email": "no-at-sign"}, "profile/data/attributes/email"),
         ({"profile": {"phone_number": "0123"}}, "profile/data/attributes/phone_number"),
+        ({"profile": {"phone_number": "+1\uff12025550101"}}, "profile/data/attributes/phone_number"),
         ({"profile": {}}, "profile/data/attributes"),
         ({"profile": {"email": "ada@shop.io", "phone": "1"}}, "profile/data/attributes/phone"),
     ],

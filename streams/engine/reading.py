@@ -109,6 +109,12 @@ class Reader:
             found = {name: future.result(timeout=PATIENCE_S) for name, future in asked.items()}
             return [(name, part.id) for name in wanted for part in found[name].partitions]
 
+    def identity(self, topic: str) -> str:
+        """Its name and the id that the cluster gave it: made anew it has another. Raises Misconfigured."""
+        with translated():
+            (asked,) = self._admin.describe_topics(TopicCollection([topic]), request_timeout=10).values()
+            return f"{topic}/{asked.result(timeout=PATIENCE_S).topic_id}"
+
     def starts(self, places: Iterable[Place]) -> dict[Place, int]:
         """The first offset kept."""
         return self._offsets(places, _EARLIEST, IsolationLevel.READ_UNCOMMITTED)

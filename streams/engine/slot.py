@@ -45,6 +45,8 @@ class Place:
     client: dict[str, Any]
     folder: Path
     memory: Memory
+    log: str = ""
+    """Which changelog it is, not only by name."""
 
 
 class Slot:
@@ -102,7 +104,7 @@ class Slot:
 
     def _restore(self) -> int:
         place = self.place
-        self.store = Store(place.folder / str(self.partition), place.memory)
+        self.store = Store(place.folder / str(self.partition), place.memory, place.log)
         topic = f"{place.prefix}changelog.{self.stage}"
         applied = restore(place.client, topic, self.partition, self.store, place.packed, TOMBSTONES_S)
         if (raw := self.store.get(changelog.POSITION_KEY)) is not None:

@@ -20,7 +20,7 @@ from rocksdict import (
 from streams.engine.telemetry import log
 
 REFLECTS_KEY: Final = b"\x00reflects"
-"""Next changelog offset to apply and the wall clock, in the same write as the changes before it."""
+"""Next changelog offset to apply, the wall clock and the changelog, in the same write as the changes."""
 
 
 class Memory:
@@ -67,10 +67,17 @@ def _opened(path: Path, memory: Memory) -> Rdict:
 
 
 class Store:
-    """Bytes to bytes, in key order. Writes are atomic; after a crash it reflects an earlier offset."""
+    """Bytes to bytes, in key order. Writes are atomic; after a crash it reflects an earlier offset.
 
-    def __init__(self, path: Path, memory: Memory) -> None:
+    Args:
+        path: its folder.
+        memory: shared by all stores of the process.
+        log: which changelog it is a copy of, without spaces.
+    """
+
+    def __init__(self, path: Path, memory: Memory, log: str = "") -> None:
         self.path = path
+        self._log = log.encode()
         self._db = _opened(path, memory)
         self._unlogged = WriteOptions()
         # A property, whatever its stub says.
@@ -111,16 +118,18 @@ class Store:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(REFLECTS_KEY, b"%d %d" % (reflects, time()))
+        batch.put(REFLECTS_KEY, b"%d %d %s" % (reflects, time(), self._log))
         self._db.write(batch, self._unlogged)
 
     def reflects(self) -> tuple[int, int] | None:
-        """Next changelog offset to apply, and when that was written (epoch seconds); None while empty."""
-        value = self.get(REFLECTS_KEY)
-        if value is None:
+        """Next changelog offset to apply, and when that was written (epoch seconds).
+
+        None while it is empty, or a copy of another changelog: of another line, or of brokers before these.
+        """
+        offset, *more = (self.get(REFLECTS_KEY) or b"").split(b" ")
+        if len(more) != 2 or more[1] != self._log:
             return None
-        offset, written_at = value.split()
-        return int(offset), int(written_at)
+        return int(offset), int(more[0])
 
     def drop_range(self, begin: bytes, end: bytes) -> None:
         """Forget keys from ``begin`` up to but not including ``end``, without reading them."""

@@ -20,13 +20,14 @@ from streams.engine.consumer import Assignor, BatchTransport
 from streams.engine.control import ControlTail
 from streams.engine.errors import STANDS, Away, EngineError, Misconfigured, StateMismatch
 from streams.engine.ownership import Ownership
+from streams.engine.reading import Reader
 from streams.engine.registry import Registry
 from streams.engine.slot import Place
 from streams.engine.slots import Slots
 from streams.engine.stage import Context, Stage
 from streams.engine.store import Memory
 from streams.engine.telemetry import log, serve_admin, watched
-from streams.engine.topics import TOPICS
+from streams.engine.topics import TOPICS, changelog, full
 from streams.engine.waiting import patiently
 
 SESSION_S = 10.0
@@ -146,29 +147,35 @@ async def run(config: Config, build: Callable[[Context], Stage], *, skip_deleted
     if not starting.done():
         starting.cancel()
         return 0
-    stage, control = starting.result()
+    stage, control, identity = starting.result()
     async with control:
-        why = await _live(config, stage, ended, end, skip_deleted)
+        why = await _live(config, stage, identity, ended, end, skip_deleted)
     if why is not None:
         log.error("ended", stage=stage.name, error=type(why).__name__, why=str(why))
         return STANDS if isinstance(why, StateMismatch) else 1
     return 0
 
 
-async def _prepare(config: Config, build: Callable[[Context], Stage]) -> tuple[Stage, ControlTail]:
-    """What must be known before a stage can run: slots, schemas, control."""
+async def _prepare(config: Config, build: Callable[[Context], Stage]) -> tuple[Stage, ControlTail, str]:
+    """What must be known before a stage can run: slots, schemas, control, which changelog there is."""
     registry = Registry.of(config)
     control = ControlTail(config)
     slots = await patiently(lambda: Slots.read(config))
     stage = build(Context(config, registry, slots, control))
     await patiently(lambda: registry.ready_sync(*stage.schemas))
-    return stage, control
+    reader, name = Reader(config.kafka.client()), full(config.prefix, changelog(stage.name))
+    return stage, control, await patiently(lambda: reader.identity(name))
 
 
 async def _live(
-    config: Config, stage: Stage, ended: "asyncio.Future[Any]", end: End, skip_deleted: bool
+    config: Config,
+    stage: Stage,
+    identity: str,
+    ended: "asyncio.Future[Any]",
+    end: End,
+    skip_deleted: bool,
 ) -> BaseException | None:
-    """Run the stage until it is ended; why, or None when it was told to stop."""
+    """Run the stage until it is ended; why, or None when it was told to. ``identity`` is its changelog's."""
     folder, lock = lock_folder(config.data, stage.name)
     memory = Memory()
     watched("streams_store_buffer_bytes", "What stores hold in memory before they write it.", memory.buffered)
@@ -182,6 +189,7 @@ async def _live(
         client=config.kafka.client(),
         folder=folder,
         memory=memory,
+        log=identity,
     )
     _quieten_gc()
     ownership = Ownership(place, stage, end, skip_deleted=skip_deleted)

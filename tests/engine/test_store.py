@@ -48,3 +48,13 @@ def test_a_folder_that_is_open_elsewhere_is_left_as_it_is(tmp_path: Path) -> Non
         Store(tmp_path, Memory())
     assert store.get(b"a") == b"b"
     store.close()
+
+
+def test_a_copy_of_another_changelog_says_nothing_of_this_one(tmp_path: Path) -> None:
+    store = Store(tmp_path, Memory(), "staging.changelog.dedupe/1")
+    store.write([(b"a", b"b")], 7)
+    assert (store.reflects() or (0, 0))[0] == 7
+    store.close()
+    store = Store(tmp_path, Memory(), "changelog.dedupe/2")
+    assert store.reflects() is None
+    store.close()

@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
     try:
         app(arguments)
-    except SystemExit as end:  # typer and rich end with 1 then
+    except SystemExit as end:  # typer ends with 1 then
         if isinstance(end.__context__, BrokenPipeError):
             sys.exit(LEFT)
         raise

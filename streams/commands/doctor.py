@@ -1,13 +1,11 @@
 """``streams doctor``: is everything as it should be, and what to do where it is not."""
 
-import os
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, settings
+from streams.commands.options import FILE, ConfigFile, Json, colours, put_json, settings
 
 if TYPE_CHECKING:
     from streams.ledger.findings import Finding
@@ -42,7 +40,7 @@ def doctor(config: ConfigFile = FILE, as_json: Json = False) -> None:
 
 def _line(finding: "Finding") -> str:
     level = f"{finding.level:4}"
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+    if colours():
         level = f"\x1b[{COLOURS[finding.level]}m{level}\x1b[0m"
     line = f"{level} {finding.check}: {finding.says}"
     return f"{line}\n     → {finding.mend}" if finding.mend else line

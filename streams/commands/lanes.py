@@ -1,12 +1,11 @@
 """``streams lanes``: the switch to stop sending at once."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, reached, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, reached, settings, utc
 
 if TYPE_CHECKING:
     from streams.config import Config
@@ -42,12 +41,8 @@ def list_lanes(config: ConfigFile = FILE, as_json: Json = False) -> None:
         for row in rows:
             put_json(row)
     else:
-        told = [row | {"since": _moment(row["since"])} for row in rows]
+        told = [row | {"since": utc(row["since"])} for row in rows]
         put_table(["account", "lane", "state", "since", "lag", "reason"], told)
-
-
-def _moment(ms: int | None) -> str | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def pause(

@@ -1,12 +1,13 @@
 """``streams audit`` and ``dead-letters``: what became of each event."""
 
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from streams.commands import redrive
-from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, reached, say, settings
+from streams.commands.options import FILE, ConfigFile, Json, put_json, put_table, reached, say, settings, utc
 from streams.commands.redrive import AccountName, Event, Lane, Reason, Since, Stage, Until, filters_of
 
 
@@ -77,7 +78,15 @@ def list_dead_letters(
         for letter in letters:
             put_json(letter)
     else:
-        put_table(["id", "stage", "account", "lane", "reason", "event_id", "status", "detail"], letters)
+        rows = [_row(letter) for letter in letters]
+        put_table(["id", "at", "stage", "account", "lane", "reason", "event_id", "status", "detail"], rows)
+        say(f"{len(rows)} dead letters" if len(rows) != 1 else "1 dead letter")
+
+
+def _row(letter: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person reads of a letter: when it was, and why somebody discarded it."""
+    status = letter["status"] + (f": {letter['why']}" if letter["why"] else "")
+    return {**letter, "at": utc(letter["at"]), "status": status}
 
 
 def show(

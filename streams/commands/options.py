@@ -71,16 +71,32 @@ def put_ready(value: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def put_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows under their columns; colours only for a person, never with NO_COLOR."""
-    from rich.console import Console
-    from rich.table import Table
+def utc(ms: int | None) -> str | None:
+    """Milliseconds since the epoch as ISO 8601, to the second."""
+    from datetime import UTC, datetime
 
-    table = Table(*columns, box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(table)
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+
+
+def put_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Rows under their columns, one line a row however narrow the terminal: nothing is cut off."""
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for number, row in enumerate(cells):
+        line = "  ".join(map(str.ljust, row, widths)).rstrip()
+        typer.echo(typer.style(line, bold=True) if number == 0 and colours() else line)
+
+
+def _cell(value: Any) -> str:
+    """A value on one line, without what would move the terminal's cursor."""
+    from streams.ledger.letters import shown
+
+    return "" if value is None else shown(" ".join(str(value).split()))
+
+
+def colours() -> bool:
+    """Whether stdout is a person's, who did not set NO_COLOR."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def answer(problems: Sequence[str], well: str, as_json: bool) -> None:

@@ -89,16 +89,13 @@ def since_ms(text: str, now: datetime) -> int:
         ValueError: it is neither.
     """
     age = _AGE.fullmatch(text)
-    if age is not None:
-        at = now - timedelta(**{_UNITS[age[2]]: int(age[1])})
-    else:
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(
-                f"{text!r} is neither ISO 8601 nor an age: write 2026-05-01T12:00 or 2h"
-            ) from None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    try:
+        at = now - timedelta(**{_UNITS[age[2]]: int(age[1])}) if age else datetime.fromisoformat(text)
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    except OverflowError:
+        raise ValueError(f"{text!r} is before the year 1: write 2026-05-01T12:00 or 2h") from None
+    except ValueError:
+        raise ValueError(f"{text!r} is neither ISO 8601 nor an age: write 2026-05-01T12:00 or 2h") from None
 
 
 def readable(letter: Mapping[str, Any]) -> str:
@@ -107,4 +104,9 @@ def readable(letter: Mapping[str, Any]) -> str:
     facts = {key: value for key, value in letter.items() if key != "bytes" and value is not None} | {"at": at}
     facts |= {key: json.dumps(value) for key, value in facts.items() if isinstance(value, Mapping)}
     body = b64decode(letter["bytes"]).decode(errors="backslashreplace")
-    return "\n".join([*(f"{key}: {value}" for key, value in facts.items()), "", body])
+    return "\n".join([*(shown(f"{key}: {value}") for key, value in facts.items()), "", shown(body)])
+
+
+def shown(text: str) -> str:
+    """A sender's text as a terminal may have it: what would move its cursor, or colour it, is written out."""
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)

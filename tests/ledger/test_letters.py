@@ -57,6 +57,13 @@ def test_since_is_an_age_or_a_time_utc_unless_it_says() -> None:
         since_ms("yesterday", NOW)
 
 
+def test_a_letter_is_shown_without_what_would_drive_the_terminal() -> None:
+    letter = refuses("gateway", 1) | {"bytes": b'{"a":\x1b[2J\xff\n\xc3\xbc', "detail": "\x07"}
+    text = readable(document(0, 1, letter))
+    assert text.endswith('{"a":\\x1b[2J\\xff\nü')
+    assert "detail: \\x07" in text
+
+
 def test_an_id_names_partition_and_offset() -> None:
     assert place_of("3-42") == (3, 42)
     with pytest.raises(ValueError, match="PARTITION-OFFSET"):

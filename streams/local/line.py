@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 import aiohttp
@@ -66,6 +67,13 @@ class Line:
             part = self.ready_file.with_suffix(".part")
             part.write_text(json.dumps(self.ready()))
             part.replace(self.ready_file)
+
+    def write_shell(self) -> Path:
+        """A file that sets the line's variables in a shell; no secret of the user's is in it."""
+        file = Path(self.env["STREAMS_DATA"]) / "env.sh"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"export {name}={quote(value)}\n" for name, value in self.env.items()))
+        return file
 
 
 def prepare(file: Path, *, fresh: bool, port_base: int | None, folder: Path | None = None) -> Line:
@@ -224,6 +232,9 @@ async def _dev(line: Line, ready_file: Path | None) -> int:
 
 
 def announce(line: Line) -> None:
-    """READY, on stdout and in the ready file."""
+    """READY, on stdout and in the ready file; on stderr how a person goes on from here."""
+    shell = line.write_shell()
     print("READY " + json.dumps(line.ready()), flush=True)  # the one line others wait for
     line.write_ready()
+    says = f"in another terminal, every command works on this line after: . {quote(str(shell))}"
+    log.info("ready", gateway=line.addresses.url("gateway"), klaviyo=line.addresses.url("klaviyo"), says=says)

@@ -246,6 +246,13 @@ def test_dev_tells_of_its_own_broker_that_died_and_starts_it_again(tmp_path: Pat
     try:
         eventually(ready.exists)
         before = json.loads(ready.read_text())
+        told = subprocess.run(
+            ["sh", "-c", '. "$0" && env', str(tmp_path / "dev" / "env.sh")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert {f"{name}={value}" for name, value in before["env"].items()} <= set(told.stdout.splitlines())
         os.kill(before["pids"]["kafka"][0], signal.SIGKILL)
         eventually(lambda: json.loads(ready.read_text())["pids"]["kafka"] != before["pids"]["kafka"])
         assert local.status(tmp_path / "stack")[0] is not None

@@ -54,18 +54,10 @@ def test_a_disk_that_is_full_is_no_answer() -> None:
     assert b"Traceback" not in found.stderr
 
 
-TABLE = """
-from streams import cli
-from streams.commands.options import put_table
-cli.app = lambda _: put_table(["a"], [{"a": "b"}] * 5_000)
-cli.main()
-"""
-
-
 @pytest.mark.parametrize(
     "words",
-    [("-m", "streams", "config", "schema"), ("-m", "streams", "config", "check"), ("-c", TABLE)],
-    ids=["json", "text", "table"],
+    [("-m", "streams", "config", "schema"), ("-m", "streams", "config", "check")],
+    ids=["json", "text"],
 )
 def test_a_reader_that_left_ends_a_command_without_a_word(words: tuple[str, ...], tmp_path: Path) -> None:
     """Behind ``| head``: 1 would say that the answer is no."""
@@ -93,6 +85,14 @@ def left(folder: Path, words: tuple[str, ...], stream: str) -> tuple[int, str]:
     finally:
         os.close(writing)
     return found.returncode, ((found.stdout or b"") + (found.stderr or b"")).decode()
+
+
+@pytest.mark.parametrize("text", ["no json", '{"nonsense": 1}'])
+def test_settings_of_a_simulator_that_are_none_are_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "sim.json").write_text(text)
+    found = CliRunner().invoke(app, ["simulate", "klaviyo", "--settings", str(tmp_path / "sim.json")])
+    assert found.exit_code == 2
+    assert "sim.json" in found.stderr
 
 
 def test_a_level_of_the_log_that_there_is_not_is_told(tmp_path: Path) -> None:

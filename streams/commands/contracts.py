@@ -57,7 +57,7 @@ def report(since: Since = "7d", config: ConfigFile = FILE, as_json: Json = False
 
 def learn(
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE|-]", help="Segment messages, one JSON object a line.")
+        str | None, typer.Argument(metavar="FILE|-", help="Segment messages, one JSON object a line.")
     ] = None,
     since: Since = "7d",
     write: Annotated[

@@ -81,21 +81,25 @@ def simulate(
 
     start_logging(who)
     end_with_parent()
-    text = settings_file.read_text() if settings_file else "{}"
 
     def ready(url: str) -> None:
         put_ready({who.value: url})
 
-    if who is Simulator.KLAVIYO:
-        from streams.simulators.klaviyo import server as klaviyo
-        from streams.simulators.klaviyo.config import SimConfig
+    try:
+        text = settings_file.read_text() if settings_file else "{}"
+        if who is Simulator.KLAVIYO:
+            from streams.simulators.klaviyo import server as klaviyo
+            from streams.simulators.klaviyo.config import SimConfig
 
-        asyncio.run(klaviyo.serve(port, SimConfig.model_validate_json(text), ready))
-    else:
-        from streams.simulators.segment import server as segment
-        from streams.simulators.segment.config import SegmentConfig
+            playing = klaviyo.serve(port, SimConfig.model_validate_json(text), ready)
+        else:
+            from streams.simulators.segment import server as segment
+            from streams.simulators.segment.config import SegmentConfig
 
-        asyncio.run(segment.serve(port, SegmentConfig.model_validate_json(text), ready))
+            playing = segment.serve(port, SegmentConfig.model_validate_json(text), ready)
+    except ValueError as error:
+        raise typer.BadParameter(f"{settings_file}: {error}", param_hint="--settings") from None
+    asyncio.run(playing)
 
 
 def up(as_json: Json = False) -> None:

@@ -24,7 +24,7 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option("--until", help="Only earlier ones, written like --since.")]
 Event = Annotated[str | None, typer.Option("--event", help="Only this event id.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="As listed: PARTITION-OFFSET.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="As listed: PARTITION-OFFSET.")]
 All = Annotated[bool, typer.Option("--all", help="All of them, where no filter and no ID is given.")]
 Again = Annotated[bool, typer.Option("--again", help="Those that were redriven or discarded before, too.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")]

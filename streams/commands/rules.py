@@ -90,9 +90,7 @@ def dry_run(
 def hold_examples(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[FILE]...", help="Default: every *.rules-test.yaml beside the configuration."
-        ),
+        typer.Argument(metavar="FILE", help="Default: every *.rules-test.yaml beside the configuration."),
     ] = None,
     config: ConfigFile = FILE,
     as_json: Json = False,
@@ -173,7 +171,7 @@ def rehearsed(file: Path) -> "Config":
     return load(file, os.environ | stand_ins)
 
 
-def moment(now: str | None) -> int:
+def moment(now: str | None, option: str = "--now") -> int:
     """Milliseconds since the epoch of ISO 8601, an age such as 2h, or this moment."""
     from datetime import UTC, datetime
 
@@ -185,7 +183,7 @@ def moment(now: str | None) -> int:
     try:
         return since_ms(now, clock)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--now") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def lines_of(name: str) -> Iterator[bytes]:
@@ -217,7 +215,7 @@ def span_of(config: "Config", since: str) -> list[Any]:
 
     from streams.ledger.span import span
 
-    came = span(reached(config), "segment.events", moment(since))
+    came = span(reached(config), "segment.events", moment(since, "--since"))
     found = [record for _, record in islice(came, MOST_RECORDS + 1)]
     if len(found) > MOST_RECORDS:
         say(f"more than {MOST_RECORDS} messages: taking the first that were read; choose a later --since")

@@ -88,6 +88,8 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> SourceText:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         said, write = _said(str(error.problem or error.context).splitlines()[0])
+        if mark and error.context_mark and error.context_mark.line < mark.line:
+            said += f", in what begins on line {error.context_mark.line + 1}"
         source.problems.append(Problem(file, line, column, said, write))
         return source
     except RecursionError:

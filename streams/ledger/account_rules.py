@@ -168,7 +168,8 @@ def new_profiles(account: Account, today: Mapping[str, int] | None) -> Iterable[
     if today is None:
         return
     created, unsaid = today.get("created", 0), today.get("unsaid", 0)
-    says = f"{account.name}: {created} new at Klaviyo today (UTC), and of {unsaid} it does not say"
+    says = f"{account.name}: {created} new at Klaviyo today (UTC)"
+    says += f", and of {unsaid} it does not say" if unsaid else ""
     threshold = account.new_profiles_per_day
     if threshold is not None and created + unsaid > threshold:
         mend = "contacts cost money: see which source they come from; nothing is held back"

@@ -59,7 +59,7 @@ def _get(address: str, account: Account) -> Answer:
         ahead_ms = _ahead_ms(said, (before + time.time()) / 2)
         body: Any = json.loads(content) if content else {}
     except (OSError, HTTPException) as why:
-        return Answer(0, says=str(why))
+        return Answer(0, says=str(getattr(why, "reason", why)))
     except ValueError:
         return Answer(0, says="with JSON")
     return Answer(status, body if isinstance(body, dict) else {}, ahead_ms=ahead_ms)

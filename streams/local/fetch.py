@@ -68,7 +68,10 @@ def find_java() -> str:
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', told)
     if version is None or int(version[1]) < _JAVA:
-        raise StackUnavailable(f"{java} is not Java {_JAVA} or newer: {told.splitlines()[:1]}")
+        found = told.partition("\n")[0]
+        raise StackUnavailable(
+            f"{java} is {found or 'no Java'}: Java {_JAVA} or newer is needed, by JAVA_HOME or PATH"
+        )
     return java
 
 

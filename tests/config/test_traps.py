@@ -111,6 +111,13 @@ def test_a_key_that_stands_twice_shows_no_value() -> None:
     assert problems(text) == [(1, 46, 'found duplicate key "api_key"', "each key once")]
 
 
+def test_a_brace_that_is_not_closed_is_told_by_where_it_is_opened() -> None:
+    text = "rules:\n  - {when: a, do: event\n  - {when: b, do: event}\n"
+    ((line, _, said, _),) = problems(text)
+    assert line > 2
+    assert said.endswith(", in what begins on line 2")
+
+
 def test_brackets_without_end_are_a_problem_of_the_file() -> None:
     assert problems("a: " + "[" * 20_000) == [
         (1, 1, "nested too deep to be read", "fewer brackets in brackets")

@@ -31,8 +31,8 @@ def known(row: Row, read: Read) -> Known:
 
 
 def newer(row: Row, said: Known) -> dict[str, str]:
-    """What the row's person has by now of what may be replaced, where the row was made before."""
-    return {name: text for name, (text, at) in said.items() if _since(row, name) < at}
+    """What the row's person has by now of what may be replaced, where the row is known to be from before."""
+    return {name: text for name, (text, at) in said.items() if 0 <= _since(row, name) < at}
 
 
 def newest(who: Mapping[str, str], row: Row, said: Known) -> dict[str, str]:

@@ -188,3 +188,14 @@ async def test_what_comes_for_somebody_merged_goes_under_the_winners_newest_addr
         await line.drain()
         assert await people(sim) == [(NEW, None)]
         assert len(await sim.events()) == 2
+
+
+async def test_what_does_not_say_since_when_stays_as_it_is() -> None:
+    """It comes of a release that did not say it, and may be the newer one."""
+    async with simulator(budgets=FREE) as sim:
+        line = Line(sim.url)
+        line.put(update(1, OLD, 10))
+        await line.drain()
+        line.put(event(2, NEW, -1))
+        await line.drain()
+        assert await people(sim) == [(NEW, None)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -18,6 +19,12 @@ from streams.local import stack as local
 from streams.local.stack import Stack
 
 pytest.register_assert_rewrite("tests.line", "tests.whole.running", "tests.gateway.crossings")
+# A machine that is busy is no failure, and what one run finds all find. For other examples than these:
+# ``--hypothesis-profile=default``, and ``--hypothesis-seed`` if they are to come again.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 # Names the run's stack folder to the workers. A caller who sets it keeps that stack after the run.
 _FOLDER = "STREAMS_TEST_STACK"
 _made = pytest.StashKey[Path]()

@@ -40,7 +40,7 @@ def most_in_a_window(arrivals: list[float], length: float, phase: float) -> int:
     return max(Counter(int((at - phase) // length) for at in arrivals).values(), default=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     replies=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=20),
     jitter=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20),
@@ -53,7 +53,7 @@ def test_no_window_is_overrun(replies: list[float], jitter: list[float], phase: 
     assert most_in_a_window(arrivals, LIMIT.burst_s, phase) <= LIMIT.burst
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     replies=st.lists(st.floats(0.0, 2.0), min_size=1, max_size=10),
     killed=st.floats(0.0, 20.0),

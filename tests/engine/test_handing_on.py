@@ -104,7 +104,7 @@ class Line:
 MOVES = ("write", "fetch", "arrive", "work", "drop", "open", "deal", "pause", "resume")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 40)), max_size=40))
 async def test_whatever_happens_each_record_is_done_once_and_in_order(moves: list[tuple[str, int]]) -> None:
     life = Life()

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine.layout import RECORD_BYTES
@@ -169,7 +169,6 @@ fields = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(fields, json_values | st.sampled_from(["track", "page", "alias", "u"])))
 def test_whatever_is_sent_is_read_or_refused_and_never_raises(message: dict[str, Any]) -> None:
     got = read(message, b"{}", b"{}", ARRIVAL)

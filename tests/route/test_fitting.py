@@ -217,7 +217,7 @@ SECTIONS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.text("abc", max_size=2), BIG, max_size=4), SECTIONS, st.integers(0, 1))
 def test_whatever_comes_fits_or_is_refused_with_a_reason(
     properties: dict[str, Any], section: dict[str, Any], many: int

@@ -39,6 +39,10 @@ class _Late(Exception):
     """The right to send ran out before the first byte was written."""
 
 
+class _Twice(Exception):
+    """aiohttp repeats a GET or a DELETE by itself when a connection is cut: that has no right of its own."""
+
+
 class _Guarded(Payload):
     """A body that is written only while its right to be sent lasts; the head goes out with its first byte.
 
@@ -54,16 +58,20 @@ class _Guarded(Payload):
         self._valid_until = valid_until
         self._clock = clock
         self.late = False
+        self._written = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
         return self._value.decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write all, or nothing."""
+        """Write all, once, or nothing."""
+        if self._written:
+            raise _Twice
         if self._clock() > self._valid_until:
             self.late = True
             raise _Late
+        self._written = True
         await writer.write(self._value)
 
 
@@ -113,7 +121,7 @@ class Client:
                 content = await answer.read()
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return _told(request, replies.read(answer.status, headers, content, request))
-        except (TimeoutError, aiohttp.ClientError, _Late, OSError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, _Late, _Twice, OSError, ValueError) as error:
             return None if body.late else replies.no_answer(type(error).__name__)
 
     def _open(self) -> aiohttp.ClientSession:

@@ -20,10 +20,13 @@ class Server:
         self.seen: list[web.Request] = []
         self.url = ""
         self.reply = web.Response(status=202)
+        self.cuts_off = False
 
     async def answer(self, request: web.Request) -> web.Response:
         self.seen.append(request)
         await request.read()
+        if self.cuts_off and request.transport is not None:
+            request.transport.close()
         return self.reply
 
 
@@ -83,3 +86,14 @@ async def test_nobody_there_is_an_answer_too() -> None:
     assert reply is not None
     assert isinstance(reply.verdict, Transient)
     assert "pk_secret" not in repr(reply)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+async def test_a_call_that_is_cut_off_is_not_repeated_behind_the_budgets_back(
+    server: Server, client: Client, method: str
+) -> None:
+    server.cuts_off = True
+    reply = await client.call(Request(method, "/api/lists", b"", "x"), monotonic() + 20)
+    assert reply is not None
+    assert isinstance(reply.verdict, Transient)
+    assert len(server.seen) == 1

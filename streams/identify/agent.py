@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from time import time
 from typing import Any, ClassVar, Final, cast
+from weakref import WeakKeyDictionary
 
 from streams.engine import topics
 from streams.engine.codec import framed_bytes
@@ -65,6 +66,8 @@ class Identify:
         self._profile_event = context.registry.codec("profile_event")
         self._ending = self._profile_event.suffix(after="origin")
         self._ledger = Ledger(context.registry, self.name)
+        self._expired: WeakKeyDictionary[Slot, bytes] = WeakKeyDictionary()
+        """Where the last tick stopped, if it let some go."""
 
     async def run(self, slot: Slot) -> None:
         """Live one space."""
@@ -196,9 +199,10 @@ class Identify:
         view.touch_pointer(seen.anonymous_id)
 
     def _expire(self, slot: Slot) -> Outbox | None:
+        """Let so many go; the next tick goes on behind them: to pass what was deleted takes time, too."""
         outbox = Outbox()
         before = slot.clock - self._hold_ms
-        for key, _ in islice(slot.store.scan(b"x"), EXPIRED_A_TICK):
+        for key, _ in islice(slot.store.scan(b"x", self._expired.pop(slot, b"")), EXPIRED_A_TICK):
             accepted_at, number, anonymous_id = holds.parse_expiry(key)
             if accepted_at >= before:
                 break
@@ -211,6 +215,7 @@ class Identify:
                 )
                 outbox.delete(held)
             outbox.delete(key)
+            self._expired[slot] = key
         return outbox if outbox.changes else None
 
     def _engagements(self, batch: Batch, slot: Slot, outbox: Outbox) -> int | None:

@@ -36,6 +36,7 @@ _CORS = {
 }
 _OPEN = {"Content-Type": "application/json", "Access-Control-Allow-Origin": "*"}
 _RETRY_AFTER_S = "2"
+_TOLD_EVERY_S = 10.0
 _BRIEF = {"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": "batch"}
 """The short paths of analytics.js."""
 
@@ -45,6 +46,23 @@ class Sink(Protocol):
 
     async def publish(self, records: Records) -> None:
         """Return when all are kept, raise Away when not."""
+
+
+@dataclass(slots=True)
+class _Outage:
+    """Tells of requests that were answered 503: in an outage there are thousands a second."""
+
+    requests: int = 0
+    """Since it was told last."""
+    told: float | None = None
+
+    def refused(self, path: str, why: Away) -> None:
+        """One more; one line in ten seconds says how many there were."""
+        self.requests += 1
+        now = time.monotonic()
+        if self.told is None or now - self.told >= _TOLD_EVERY_S:
+            log.warning("unavailable", path=path, requests=self.requests, why=why)
+            self.requests, self.told = 0, now
 
 
 @dataclass(slots=True)
@@ -77,6 +95,7 @@ class Gateway:
         self._state = state
         self._metrics = metrics
         self._plan = plan
+        self._outage = _Outage()
         self._boot = secrets.token_hex(6)
         self._numbers = count(1)
         self._routes: dict[str, Callable[[web.BaseRequest, str], Awaitable[None]]] = {
@@ -101,7 +120,7 @@ class Gateway:
         except Unusable as refused:
             response = _refusal(refused)
         except Away as away:
-            log.warning("unavailable", path=path, why=away)
+            self._outage.refused(path, away)
             response = _refusal(Unusable(503, "unavailable", str(away), "send it again after Retry-After"))
         self._metrics.answered(room if route else "unknown", response.status, time.monotonic() - started)
         return response

@@ -224,6 +224,17 @@ async def test_the_broker_away_is_503_with_retry_after(gateway: Running) -> None
     assert int(headers["Retry-After"]) > 0
 
 
+async def test_an_outage_is_a_line_now_and_then_not_one_a_request(
+    gateway: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.sink.away = True
+    for _ in range(5):
+        assert (await gateway.post("/v1/page", PAGE, headers=basic(WRITE_KEY)))[0] == 503
+
+    told = [record for record in caplog.records if record.getMessage() == "unavailable"]
+    assert [record.__dict__["facts"]["requests"] for record in told] == [1]
+
+
 @pytest.mark.parametrize("unknown", ["encoders", "slots"])
 async def test_before_registry_and_slots_are_known_posts_are_503(gateway: Running, unknown: str) -> None:
     """A record of a space without a slot would stop dedupe for all spaces."""

@@ -1,10 +1,10 @@
 """Faust's consumer, in batches: all records of one partition out of one fetch are one message.
 
 Faust keeps the group, the assignment and the agents; the data path, the positions and what may be read are
-ours. A batch's way: ``BatchThread`` fetches it, ``getmany`` makes it a message, Faust carries that to the agent
-(``worker.application``), which gives it to ``Ownership.arrive`` and so to its slot's ``Inbox``; there the stage
-takes it, and ``Slot.commit`` ends it. Faust may drop it before the inbox: the offset it began at, and where the
-thread stands, tell (``Ownership.arrive``, ``recover``), and it is read again.
+ours. A batch's way: ``BatchThread`` fetches it, ``getmany`` makes it a message, Faust carries that to the
+agent (``worker.application``), which gives it to ``Ownership.arrive`` and so to its slot's ``Inbox``; there
+the stage takes it, and ``Slot.commit`` ends it. Faust may drop it before the inbox: the offset it began at,
+and where the thread stands, tell (``Ownership.arrive``, ``recover``), and it is read again.
 """
 
 import asyncio

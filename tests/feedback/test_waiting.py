@@ -27,7 +27,7 @@ async def test_an_outage_of_many_hours_is_waited_for() -> None:
 
     line.segment.answer = answer
     async with line.life():
-        assert await line.until(line.ended, 30)
+        assert await line.until(line.ended, 120)
     assert line.segment.kept == ["klaviyo-e0"]
 
 

@@ -180,9 +180,13 @@ def _consent(value: str, when: bool) -> Obj:
 
 
 def _channels(value: str, when: bool, kinds: dict[str, tuple[str, ...]]) -> dict[str, Spec]:
-    consent = _consent(value, when)
     return {
-        name: Obj("profile", dict.fromkeys(parts, consent), nullable=True) for name, parts in kinds.items()
+        name: Obj(
+            "profile",
+            {part: _consent(value, when and part != "open_tracking") for part in parts},
+            nullable=True,
+        )
+        for name, parts in kinds.items()
     }
 
 
@@ -195,7 +199,13 @@ _TOKENS: dict[str, Spec] = {
         Obj(
             "push-token",
             {
-                **dict.fromkeys(("token", "platform", "vendor", "enablement_status", "background"), _TEXT),
+                "token": _TEXT,
+                "platform": Const(("android", "ios")),
+                "vendor": Const(("apns", "fcm")),
+                "enablement_status": Const(
+                    ("AUTHORIZED", "DENIED", "NOT_DETERMINED", "PROVISIONAL", "UNAUTHORIZED")
+                ),
+                "background": Const(("AVAILABLE", "DENIED", "RESTRICTED")),
                 "device_metadata": Free(),
             },
             ("token", "platform", "vendor"),
@@ -218,7 +228,7 @@ def _subscription_job(create: bool) -> Obj:
         push["anonymous_id"] = _TEXT
     channels = {
         **_channels(value, create, parts),
-        "push": Obj("profile", push, ("marketing",), nullable=True),
+        "push": Obj("profile", push, ("marketing",) if create else ("marketing", "tokens"), nullable=True),
     }
     attributes: dict[str, Spec] = {
         "email": Text(rules.email),

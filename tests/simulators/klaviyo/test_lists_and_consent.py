@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.simulators.klaviyo.bodies import event, profile
 from tests.simulators.klaviyo.sim import Clock, Sim
 
@@ -196,6 +198,32 @@ async def test_subscribe_refuses_what_it_does_not_take(sim: Sim) -> None:
     assert (
         await sim.post(SUBSCRIBE, job("create", "SUBSCRIBED", {"phone_number": "+12345678901"}))
     ).status == 202
+
+
+@pytest.mark.parametrize(
+    ("verb", "channel", "said", "status"),
+    [
+        ("create", "push", {"marketing": {}, "tokens": [{"platform": "ios", "vendor": "apns"}]}, 202),
+        ("create", "push", {"marketing": {}, "tokens": [{"platform": "bsd", "vendor": "apns"}]}, 400),
+        ("create", "push", {"marketing": {}}, 202),
+        ("delete", "push", {"marketing": {}}, 400),
+        ("create", "email", {"open_tracking": {}}, 202),
+        ("create", "email", {"open_tracking": {"consented_at": "2026-01-01T00:00:00Z"}}, 400),
+    ],
+)
+async def test_channels_have_the_fields_of_the_specification(
+    sim: Sim, verb: str, channel: str, said: dict[str, Any], status: int
+) -> None:
+    consent = "SUBSCRIBED" if verb == "create" else "UNSUBSCRIBED"
+    body = job(verb, consent, {"email": "ada@shop.io"})
+    for kind in said.keys() - {"tokens"}:
+        said[kind] = {"consent": consent, **said[kind]}
+    for token in said.get("tokens", ()):
+        token["token"] = "t"
+    (row,) = body["data"]["attributes"]["profiles"]["data"]
+    row["attributes"]["subscriptions"] = {channel: said}
+
+    assert (await sim.post(SUBSCRIBE if verb == "create" else UNSUBSCRIBE, body)).status == status
 
 
 async def test_a_profile_shows_its_subscriptions(sim: Sim) -> None:

@@ -10,13 +10,13 @@ from streams.segment.client import Reply
 from tests.deliver.fake_slot import Fuse
 from tests.feedback.line import AWAY, OK, REFUSED, STOPPED, Line, call
 
-CALLS = 40
-POISON = {3, 25}
+CALLS = 24
+POISON = {3, 15}
 
 
 @pytest.fixture(autouse=True)
 def _small_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "MAX_BATCH_CALLS", 16)
+    monkeypatch.setattr(calls, "MAX_BATCH_CALLS", 10)
 
 
 def poisoned(messages: list[dict[str, Any]]) -> Reply:
@@ -36,7 +36,7 @@ def full() -> Line:
 def all_arrived(line: Line) -> None:
     assert line.segment.kept == [f"klaviyo-e{n}" for n in range(CALLS) if n not in POISON]
     reasons = {(letter["event_id"], letter["reason"]) for letter in line.world.dead_letters}
-    assert reasons == {("e3", "rejected"), ("e25", "rejected"), ("e40", "too_large"), ("", "unreadable")}
+    assert reasons == {("e3", "rejected"), ("e15", "rejected"), ("e24", "too_large"), ("", "unreadable")}
     last = {o["delivery_id"]: o["outcome"] for o in line.world.outcomes}
     assert len(last) == CALLS - len(POISON)
     assert set(last.values()) == {"delivered"}

@@ -14,7 +14,7 @@ class Hurried(asyncio.Event):
     """Whoever waits for it does not wait for long."""
 
     async def wait(self) -> Any:
-        async with asyncio.timeout(0.001):
+        async with asyncio.timeout(0):
             return await super().wait()
 
 

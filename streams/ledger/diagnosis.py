@@ -47,10 +47,17 @@ def schemas(problems: Sequence[str]) -> Iterable[Finding]:
     """What ``schemas check`` finds."""
     if not problems:
         yield ok("schemas", "registered, FULL_TRANSITIVE")
+    by_mend: dict[str, list[str]] = {}
     for problem in problems:
         says, _, mend = problem.partition(": run ")
-        advice = "keep new fields behind the old ones, each with a default"
-        yield fail("schemas", says, f"run {mend}" if mend else advice)
+        by_mend.setdefault(mend, []).append(says)
+    for mend, found in by_mend.items():
+        first, *more = found
+        if mend:
+            yield fail("schemas", first + (f", and {len(more)} more" if more else ""), f"run {mend}")
+        else:
+            advice = "keep new fields behind the old ones, each with a default"
+            yield from (fail("schemas", says, advice) for says in found)
 
 
 def clock(offset_ms: float, whose: str = "the broker's") -> Iterable[Finding]:

@@ -49,10 +49,11 @@ def examine(config: Config) -> Iterator[Finding]:
     registry = f"start the registry at {config.registry.url}"
     yield from _told("schemas", registry, lambda: diagnosis.schemas(schemas.check(config)))
     if not any(each.level == "away" for each in broker):
-        yield from _told(
-            "topics", "run `streams topics apply`", lambda: diagnosis.topics(admin.verify(config)), registry
-        )
-        for name, check in _of_kafka(config).items():
+        apply = "run `streams topics apply`"
+        topics = list(_told("topics", apply, lambda: diagnosis.topics(admin.verify(config)), registry))
+        yield from topics
+        begun = f"{full(config.prefix, CONTROL)}: missing" not in (each.says for each in topics)
+        for name, check in _of_kafka(config).items() if begun else ():
             yield from _told(name, f"look at the log of {config.kafka.bootstrap}", check, registry)
     yield from account_rules.unknown_fields(_unknown_fields(config))
     for account in config.accounts.values():
@@ -73,7 +74,8 @@ def _told(check: str, mend: str, probe: Check, registry: str = "") -> Iterator[F
     try:
         yield from probe()
     except Misconfigured as why:
-        yield fail(check, str(why), mend)
+        says, _, do = str(why).partition(": run ")
+        yield fail(check, says, f"run {do}" if do else mend)
     except (Away, OSError) as why:
         yield away(check, str(why), registry if registry and str(why).startswith("registry") else mend)
 

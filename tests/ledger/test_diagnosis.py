@@ -75,6 +75,12 @@ def test_a_schema_that_is_missing_is_to_be_registered_and_one_that_does_not_fit_
     assert levels(diagnosis.schemas([])) == [Level.OK]
 
 
+def test_schemas_that_are_all_missing_are_one_finding() -> None:
+    missing = [f"{name}-value: x.avsc is not registered: run `streams schemas register`" for name in "xyz"]
+    (found,) = diagnosis.schemas(missing)
+    assert found.says == "x-value: x.avsc is not registered, and 2 more"
+
+
 @pytest.mark.parametrize(
     ("offset", "level"), [(300, Level.OK), (-5_000, Level.WARN), (90_000, Level.FAIL), (-90_000, Level.FAIL)]
 )

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner
 
 from streams.cli import app
+from streams.config import load
 from streams.engine import lanes
 from streams.ledger.doctor import examine
 from streams.ledger.findings import Finding
@@ -72,6 +73,23 @@ async def test_it_tells_what_stands_and_what_does_not(stack: Stack, prefix: str,
     }
     (stands,) = (each for each in findings if each.level == "fail" and each.check == "stages")
     assert stands.says == "dedupe does not run, 1 wait"
+
+
+def test_a_line_that_is_not_set_up_is_told_in_a_few_words(stack: Stack, prefix: str, tmp_path: Path) -> None:
+    """What can't be there before ``topics apply`` is no finding of its own."""
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(pipeline(f"http://127.0.0.1:{free(1)[0]}"))
+    env = {
+        "STREAMS_KAFKA_BOOTSTRAP": stack.kafka,
+        "STREAMS_REGISTRY_URL": stack.registry,
+        "STREAMS_PREFIX": prefix,
+    }
+    bad = [each for each in examine(load(file, env)) if each.level == "fail"]
+    assert {each.check: each.mend for each in bad if each.check != "disk"} == {
+        "schemas": "run `streams schemas register`",
+        "topics": "run `streams topics apply`",
+    }
+    assert len([each for each in bad if each.check != "disk"]) == 2
 
 
 def test_what_does_not_answer_is_told_and_ends_with_3(tmp_path: Path) -> None:

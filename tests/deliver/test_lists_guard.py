@@ -94,7 +94,9 @@ async def test_a_removal_of_too_many_pauses_the_lane_and_goes_on_when_let() -> N
         line.pauses = hand.pauses
         line.put(*(change(n, n) for n in range(600)))
         await line.drain()
-        line.put(*(change(1000 + n, n, "list_remove") for n in range(400)))
+        line.put(*(change(1000 + n, n, "list_remove") for n in range(100)))
+        await line.drain()  # before the next one the list's size is asked for
+        line.put(*(change(1000 + n, n, "list_remove") for n in range(100, 400)))
         async with line.life():
             await line.until(lambda: bool(line.pauses))
             await line.until(lambda: len(line.world.last()) >= 720)

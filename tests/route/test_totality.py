@@ -107,7 +107,7 @@ def said(value: Any) -> set[str]:
     if value is None or value == "":
         return set()
     try:
-        return {str(float(str(value)))}
+        return {str(float(str(value)) + 0.0)}  # -0.0 is 0
     except ValueError:
         return {str(value).strip().upper()}  # a currency becomes its code
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from streams.deliver.conflicts import ROUNDS, Conflict, directed, holders, pair_form, pair_key
+from streams.deliver.conflicts import ROUNDS, Conflict, directed, foreign, holders, pair_form, pair_key
 from streams.deliver.profiles import Profiles
 from streams.deliver.row import Group, Row
 from streams.klaviyo import replies
@@ -39,6 +39,32 @@ async def test_two_profiles_become_the_one_with_the_address_and_the_update_is_th
         assert {o for o, _ in line.world.last().values()} == {"delivered"}
         assert line.world.store[b"k/p1"].decode() == by_email
         assert not [key for key in line.world.store if key.startswith(b"i/")]
+
+
+async def test_somebody_else_with_the_same_number_is_nobody_to_merge_with() -> None:
+    """Families share a number."""
+    async with simulator(budgets=FREE) as sim:
+        await make_profile(sim, email="mother@shop.io", phone_number="+12025550123")
+        await make_profile(sim, email="u1@shop.io")
+        line = Line(sim.url)
+        op = update(1, first_name="Ann")
+        op["profile"]["phone"] = "+12025550123"
+        line.put(op)
+        await line.drain()
+        profiles = (await sim.get("profiles"))["data"]
+        found = {each["email"]: (each["phone_number"], each.get("first_name")) for each in profiles}
+        assert found == {"mother@shop.io": ("+12025550123", None), "u1@shop.io": (None, "Ann")}
+        assert await merges(sim) == set()
+        assert list(line.world.last().values()) == [("delivered", "field_ignored:phone_number")]
+
+
+def test_whose_a_number_is_an_address_or_a_user_id_tells() -> None:
+    who = {"email": "Ann@shop.io", "phone_number": "+12025550123"}
+    assert foreign({"email": "mother@shop.io"}, who)
+    assert not foreign({"email": "ann@shop.io", "external_id": "anybody"}, who)
+    assert not foreign({"email": None, "external_id": None}, who)
+    assert foreign({"external_id": "u2"}, {"external_id": "u1"})
+    assert not foreign({"external_id": "u2"}, {"external_id": "u1"}, {"external_id": "u2"})
 
 
 async def test_three_profiles_become_one() -> None:

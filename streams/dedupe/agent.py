@@ -4,7 +4,6 @@ from typing import ClassVar, cast
 
 from streams.dedupe.marks import bucket_of, candidates, ends_soon, expired, first_seen
 from streams.engine import topics
-from streams.engine.codec import bytes_field
 from streams.engine.errors import Unreadable
 from streams.engine.inbox import Batch, Record
 from streams.engine.outbox import Outbox
@@ -33,8 +32,7 @@ class Dedupe:
         self._whole = envelope.decode
         self._lead = envelope.prefix(upto="accepted_at")
         self._identity = envelope.prefix(upto="event_id")
-        self._unique = context.registry.codec("unique")
-        self._origin = self._unique.suffix(after="event")
+        self._unique = context.registry.codec("unique").encode
         self._ledger = Ledger(context.registry, self.name)
 
     async def run(self, slot: Slot) -> None:
@@ -71,7 +69,7 @@ class Dedupe:
             )
             if new:
                 outbox.put(own[-1], b"")
-                value = self._unique.frame + bytes_field(record.value) + self._origin({"origin": origin})
+                value = self._unique({"event": record.value, "origin": origin})
                 outbox.send(onward, self._slots.space(lead["space"]), record.key, value)
             else:
                 try:

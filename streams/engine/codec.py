@@ -51,17 +51,6 @@ def framed_bytes(value: bytes) -> bytes:
     return value[at:end]
 
 
-def bytes_field(content: bytes) -> bytes:
-    """Content as Avro writes a bytes field: its length, itself."""
-    length = len(content) << 1
-    head = bytearray()
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + content
-
-
 class Codec:
     """Writes one schema and reads it, and every other version of it, as ours.
 

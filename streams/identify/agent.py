@@ -259,7 +259,7 @@ class Identify:
             ending = self._ending({"profile": person.profile(), "late": late, "merged": merged})
             person.written = ending if ordinary else None
         key = person.id.hex().encode()
-        value = self._profile_event.frame + unique[5:] + ending
+        value = b"".join((self._profile_event.frame, unique[5:], ending))
         outbox.send(topic, partition_of(key, self._partitions), key, value)
 
     def _refuse(self, outbox: Outbox, record: Record, partition: int, why: Unreadable, line: str) -> None:

@@ -80,10 +80,18 @@ class Transactions:
             offsets.clear()
             self._insist(self._producer.begin_transaction)
             try:
+                first = FirstRecords()
                 for topic, batch in records:
+                    begun: set[int] = set()
                     for record in batch:
-                        self._produce(topic, record)
+                        if record[0] in begun:
+                            self._produce(topic, record)
+                        else:
+                            begun.add(record[0])
+                            self._produce(topic, record, first.delivered)
                 self._produce(*last, delivered)
+                self._insist(lambda: self._producer.flush(TRANSACTION_TIMEOUT_MS / 1000))
+                self._abort_unless(first.check)
                 self._insist(lambda: self._producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000))
             except _Aborted as aborted:
                 self._insist(lambda: self._producer.abort_transaction(TRANSACTION_TIMEOUT_MS / 1000))
@@ -92,6 +100,12 @@ class Transactions:
             else:
                 break
         return offsets[-1]
+
+    def _abort_unless(self, sure: Callable[[], None]) -> None:
+        try:
+            sure()
+        except KafkaException as raised:
+            raise _Aborted(raised.args[0]) from raised
 
     def _produce(self, topic: str, record: Produced, delivered: Delivered | None = None) -> None:
         partition, key, value = record
@@ -129,6 +143,29 @@ class Transactions:
         with suppress(KafkaException):  # a fenced one says so again; the rest is let go all the same
             self._producer.purge()
             self._producer.close()
+
+
+class FirstRecords:
+    """Whether each partition's first record of a transaction has a place in the log.
+
+    Several requests are under way at a time. A broker that becomes a leader at that moment may refuse
+    the first and take the second: of a producer that it does not know yet it takes any sequence number. The
+    library then believes that the first was taken before, and only its answer was lost; its record alone has
+    no offset. Behind a first record that was taken, the broker keeps count.
+    """
+
+    def __init__(self) -> None:
+        self._missing: list[str] = []
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """The first record was delivered, or failed, which the library tells at the commit."""
+        if error is None and message.offset() is None:
+            self._missing.append(f"{message.topic()} [{message.partition()}]")
+
+    def check(self) -> None:
+        """Raises KafkaException where one may be missing."""
+        if self._missing:
+            raise KafkaException(KafkaError(KafkaError._FAIL, f"{self._missing[0]}: a record may be missing"))
 
 
 class _Aborted(Exception):

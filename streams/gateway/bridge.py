@@ -24,7 +24,7 @@ from streams.engine.registry import Registry
 from streams.engine.slots import Slots
 from streams.engine.telemetry import log
 from streams.engine.topics import TOPICS, full
-from streams.engine.transactions import TRANSACTION_TIMEOUT_MS
+from streams.engine.transactions import TRANSACTION_TIMEOUT_MS, FirstRecords
 from streams.gateway import bodies
 from streams.gateway.bridge_watch import Watch
 from streams.gateway.entry import Entry, invalid
@@ -177,18 +177,22 @@ class Bridge:
     def _write(self, entry: Entry, offsets: list[TopicPartition]) -> None:
         producer = self._producer
         producer.begin_transaction()
+        limit, first = TRANSACTION_TIMEOUT_MS / 1000, FirstRecords()
         for topic, records in ((EVENTS, entry.events), (DEAD_LETTERS, entry.letters)):
             name = full(self._config.prefix, topic)
             for partition, key, value in records:
-                self._produce(name, partition, key, value)
-        limit = TRANSACTION_TIMEOUT_MS / 1000
+                self._produce(name, partition, key, value, first)
+        producer.flush(limit)
+        first.check()
         producer.send_offsets_to_transaction(offsets, self._foreign.consumer.consumer_group_metadata(), limit)
         producer.commit_transaction(limit)
 
-    def _produce(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+    def _produce(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, first: FirstRecords
+    ) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, partition)
+                self._producer.produce(topic, value, key, partition, first.delivered)
             except BufferError:
                 self._producer.poll(0.1)
             else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.engine.errors import Away
 from streams.engine.layout import RECORD_BYTES
@@ -45,9 +45,11 @@ class _Receipt:
         self.away: str | None = None
         self._settled = settled
 
-    def __call__(self, error: KafkaError | None, _message: object) -> None:
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self.away = error.str()
+        elif message.offset() is None:  # see ``transactions.FirstRecords``: that it was kept is a guess
+            self.away = "where it is kept is not known"
         self.pending -= 1
         if self.pending == 0:
             self._settled.append(self)

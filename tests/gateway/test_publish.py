@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from streams.engine.errors import Away
-from streams.gateway.publish import Publisher, Records
+from streams.gateway.publish import Publisher, Records, _Receipt
 from tests.gateway.fatal import fail
 
 Start = Callable[..., Awaitable[Publisher]]
@@ -102,3 +104,14 @@ async def test_after_a_fatal_error_a_new_producer_goes_on(start: Start, unused_t
         with pytest.raises(Away):
             await stuck
         await publisher.publish(records(b"2"))
+
+
+async def test_a_receipt_that_names_no_offset_is_none(start: Start) -> None:
+    """The library guesses that a record was kept as a later one was; a new leader may have refused it."""
+    publisher = await start(MOCK)
+    told: list[_Receipt] = []
+    receipt = _Receipt(1, asyncio.get_running_loop().create_future(), told)
+    receipt(None, cast("Any", SimpleNamespace(offset=lambda: None)))
+    publisher._settle(told)
+    with pytest.raises(Away, match="not known"):
+        await receipt.future

@@ -24,6 +24,8 @@ Place = tuple[str, int]
 PATIENCE_S = 30.0
 ADVICE = "is `kafka.bootstrap` (STREAMS_KAFKA_BOOTSTRAP) right, does a broker run there?"
 _NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_REFUSED = (KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.POLICY_VIOLATION)
+"""A broker's answer that stays the same: it is there, and asking again does not help."""
 _PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 """Told while the library connects again by itself."""
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -70,6 +72,8 @@ def translated() -> Iterator[None]:
         found: KafkaError = error.args[0]
         if found.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             raise Misconfigured(f"{found.str()}: run `streams topics apply`") from error
+        if found.code() in _REFUSED:
+            raise Misconfigured(f"Kafka refuses: {found.str()} (`replication:`, `partitions:`)") from error
         raise Away(f"Kafka does not answer: {found.str()}; {ADVICE}") from error
 
 

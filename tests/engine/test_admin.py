@@ -49,6 +49,12 @@ def test_apply_creates_everything_once_and_then_has_nothing_to_do(first: Config)
     assert Slots.read(first) == Slots({"b": 0, "a": 1}, {"b": 0, "a": 1})
 
 
+def test_more_replicas_than_brokers_are_a_wrong_configuration(first: Config) -> None:
+    """The broker answered: to say that it is away would send somebody to look for it."""
+    with pytest.raises(Misconfigured, match=r"Kafka refuses.*`replication:`"):
+        admin.apply(first.model_copy(update={"replication": 3}), lambda _: None)
+
+
 def test_new_accounts_grow_all_slot_topics_together_and_old_numbers_stay(
     first: Config, stack: Stack, prefix: str
 ) -> None:

@@ -139,7 +139,7 @@ async def run(config: Config, build: Callable[[Context], Stage], *, skip_deleted
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end, None)
-    for chatty in ("faust", "mode", "aiokafka", "streams.engine.consumer"):
+    for chatty in ("faust", "mode", "aiokafka", "streams.engine.consumer", "streams.engine.fetching"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     starting = asyncio.create_task(_prepare(config, build))
     either: set[asyncio.Future[Any]] = {starting, ended}

@@ -90,7 +90,7 @@ def _quoted(value: object) -> str:
 
 _CONNECTION = re.compile(
     r"KafkaConnectionError|NodeNotReady|CoordinatorNotAvailable|Connect call failed|Unable to update metadata"
-    r"|oordinator dead"
+    r"|oordinator dead|RequestTimedOut|coordinator \(node \S+\) is either not started"
 )
 """How aiokafka, in a dozen forms, says that a broker does not answer."""
 

@@ -77,6 +77,9 @@ def test_a_broker_that_is_away_is_one_line_of_ours_in_half_a_minute() -> None:
         "Unable to update metadata from %s",
         "Failed fetch messages from %s: NodeNotReadyError: not ready",
         "Marking the coordinator dead (node %s)for group x.",
+        "Failed fetch messages from %s: [Error 7] RequestTimedOutError",
+        "Heartbeat send request failed: [Error 7] RequestTimedOutError. Will retry in %s.",
+        "Heartbeat failed for group x: coordinator (node %s) is either not started or not valid",
     )
     lines = []
     for at in (100.0, 101.0, 129.0, 131.0):

@@ -11,6 +11,7 @@ from streams.deliver.intake import Intake, duplicate
 from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
 from streams.deliver.lane import Lane
 from streams.deliver.newcomers import created
+from streams.deliver.outage import Outage
 from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.row import Group, Row, Settled
 from streams.engine.outbox import Outbox
@@ -43,6 +44,11 @@ class Settling:
     _stopped_at: str = ""
     """Budget of the call that stopped it: when a question is answered there, the lane goes on."""
     _over: list[tuple[list[Row], bool]] = field(default_factory=list)
+    _outage: Outage = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Tell of outages under the lane's name."""
+        self._outage = Outage(self.desk.account, self.family.name)
 
     def settle(self, outbox: Outbox, results: Sequence[Call]) -> None:
         """Write what the gathered results and the intake have ended."""
@@ -176,6 +182,10 @@ class Settling:
             self.standing = self.standing.after(isinstance(verdict, Accepted))
         if isinstance(verdict, Throttled | Transient):
             call.budget.throttled(self.desk.clock(), verdict.retry_after)
+            says = verdict.detail if isinstance(verdict, Transient) else "HTTP 429"
+            self._outage.lasts(says, self.desk.clock())
+        else:
+            self._outage.over(self.desk.clock())
         if isinstance(verdict, Accepted):
             self._refusals = 0
         why = judged.stopped

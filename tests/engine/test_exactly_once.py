@@ -109,6 +109,7 @@ def test_a_zombie_writes_nothing(stack: Stack, prefix: str, tmp_path: Path) -> N
     zombie = bench.worker("dedupe")
     try:
         bench.accept(track(n, user_id=f"u{n}") for n in range(2_000))
+        eventually(lambda: (tmp_path / "dedupe.log").read_text().count("slot_open") == 4)
         eventually(lambda: len(bench.read("segment.unique")) > 0)
         zombie.send_signal(signal.SIGSTOP)
         bench.accept(track(n, user_id=f"u{n}") for n in range(2_000, 4_000))

@@ -25,6 +25,7 @@ from streams.engine.reading import PATIENCE_S, quiet, translated
 from streams.engine.registry import Registry
 from streams.engine.slots import Slots
 from streams.engine.topics import TOPICS, full
+from streams.engine.transactions import FirstRecords
 
 Say = Callable[[str], None]
 _ROUNDS = 10
@@ -114,11 +115,13 @@ def _number(admin: AdminClient, config: Config, registry: Registry, did: Say) ->
     ]
     if not new:
         return None
-    codec, topic = registry.codec("control"), full(config.prefix, "control")
+    codec, topic, first = registry.codec("control"), full(config.prefix, "control"), FirstRecords()
     try:
         producer.begin_transaction()
         for fact in new:
-            producer.produce(topic, key=key_bytes(fact.kind, fact.name), value=codec.encode(asdict(fact)))
+            key, value = key_bytes(fact.kind, fact.name), codec.encode(asdict(fact))
+            producer.produce(topic, value, key, on_delivery=first.delivered)
+        first.settle(producer, PATIENCE_S)
         producer.commit_transaction(PATIENCE_S)
     except KafkaException as error:
         # whether it was fenced or the answer was lost: what is true now is read anew

@@ -58,7 +58,12 @@ def write_control(config: Config, facts: Mapping[Key, Control | None]) -> None:
     registry = Registry.of(config)
     registry.ready_sync(TOPIC)
     codec = registry.codec(TOPIC)
-    failed: list[KafkaError] = []
+    failed: list[KafkaError | None] = []
+
+    def told(error: KafkaError | None, message: Message) -> None:
+        if error is not None or message.offset() is None:  # see ``transactions.FirstRecords``
+            failed.append(error)
+
     with translated():
         producer = Producer(quiet(config.kafka.client()) | {"acks": "all", "enable.idempotence": True})
         for (kind, name), fact in facts.items():
@@ -66,11 +71,11 @@ def write_control(config: Config, facts: Mapping[Key, Control | None]) -> None:
                 full(config.prefix, TOPIC),
                 key=key_bytes(kind, name),
                 value=None if fact is None else codec.encode(asdict(fact)),
-                on_delivery=lambda error, _: failed.append(error) if error else None,
+                on_delivery=told,
             )
         undelivered = producer.flush(PATIENCE_S)
     if failed or undelivered:
-        raise Away(f"Kafka did not take the change: {failed[0] if failed else 'no answer'}")
+        raise Away(f"Kafka did not take the change: {(failed and failed[0]) or 'no answer'}")
 
 
 def now_ms() -> int:

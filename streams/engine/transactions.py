@@ -90,8 +90,7 @@ class Transactions:
                             begun.add(record[0])
                             self._produce(topic, record, first.delivered)
                 self._produce(*last, delivered)
-                self._insist(lambda: self._producer.flush(TRANSACTION_TIMEOUT_MS / 1000))
-                self._abort_unless(first.check)
+                self._settle(first)
                 self._insist(lambda: self._producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000))
             except _Aborted as aborted:
                 self._insist(lambda: self._producer.abort_transaction(TRANSACTION_TIMEOUT_MS / 1000))
@@ -101,9 +100,9 @@ class Transactions:
                 break
         return offsets[-1]
 
-    def _abort_unless(self, sure: Callable[[], None]) -> None:
+    def _settle(self, first: "FirstRecords") -> None:
         try:
-            sure()
+            first.settle(self._producer, TRANSACTION_TIMEOUT_MS / 1000)
         except KafkaException as raised:
             raise _Aborted(raised.args[0]) from raised
 
@@ -162,8 +161,10 @@ class FirstRecords:
         if error is None and message.offset() is None:
             self._missing.append(f"{message.topic()} [{message.partition()}]")
 
-    def check(self) -> None:
-        """Raises KafkaException where one may be missing."""
+    def settle(self, producer: Producer, timeout_s: float) -> None:
+        """Wait until all is delivered, or failed. Raises KafkaException where one may be missing."""
+        with suppress(KafkaException, SystemError):  # a fatal error, told again by the commit
+            producer.flush(timeout_s)
         if self._missing:
             raise KafkaException(KafkaError(KafkaError._FAIL, f"{self._missing[0]}: a record may be missing"))
 

@@ -182,8 +182,7 @@ class Bridge:
             name = full(self._config.prefix, topic)
             for partition, key, value in records:
                 self._produce(name, partition, key, value, first)
-        producer.flush(limit)
-        first.check()
+        first.settle(producer, limit)
         producer.send_offsets_to_transaction(offsets, self._foreign.consumer.consumer_group_metadata(), limit)
         producer.commit_transaction(limit)
 

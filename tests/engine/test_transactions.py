@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.engine.errors import Away
+from streams.engine.errors import Away, Fenced
 from streams.engine.transactions import TRIES, Transactions
 
 
@@ -73,3 +73,21 @@ def test_a_transaction_whose_first_record_may_be_missing_is_not_committed() -> N
     records = [("t", [(0, None, b"1"), (0, None, b"2")]), ("changelog", [(0, None, b"")])]
     assert transactions.write(records) == 2
     assert producer.told == ["aborted", "committed"]
+
+
+class Fatal(Overtaken):
+    """A producer that is fenced while it tells what became of records; the binding stumbles over both."""
+
+    def flush(self, _: float) -> int:
+        raise SystemError("a callback returned a result with an exception set")
+
+    def commit_transaction(self, _: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._FENCED))
+
+
+def test_what_is_fatal_is_told_as_what_it_is() -> None:
+    transactions = object.__new__(Transactions)
+    transactions.id, transactions._producer = "dedupe/0", Fatal()  # type: ignore[assignment]
+
+    with pytest.raises(Fenced):
+        transactions.write([("t", [(0, None, b"1")]), ("changelog", [(0, None, b"")])])

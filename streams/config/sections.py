@@ -105,6 +105,7 @@ class Identity(Section):
     late_hours: Annotated[float, Field(ge=0)] = 24
     """Held for longer = recorded without starting flows."""
     merge_on_phone: bool = False
+    """People who give one number are one person; else it is the first one's, as Klaviyo has it once."""
     blocked: Names = ()
     """Identifiers that stand for nobody, besides the built-in ones."""
     shared_device_people: Annotated[int, Field(ge=1)] = 5

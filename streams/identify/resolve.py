@@ -92,7 +92,7 @@ def resolve(event: Identity, seen: Shown, rank: int, view: View, policy: Policy)
         strong.append("u:" + seen.previous_id)
     if strong:
         person = _join(strong, rank, view)
-        _update(person, seen, strong, at, view)
+        _update(person, seen, strong, at, event["type"] == "identify", view)
         for anonymous_id in (seen.anonymous_id, _anonymous_previous(event, seen, strong)):
             if anonymous_id:
                 _point(anonymous_id, person, at, event["event_id"], view, policy)
@@ -163,12 +163,14 @@ def _merge(winner: Person, loser: Person, view: View) -> None:
     view.touch(winner)
 
 
-def _update(person: Person, seen: Shown, strong: list[str], at: int, view: View) -> None:
+def _update(person: Person, seen: Shown, strong: list[str], at: int, states: bool, view: View) -> None:
+    """Take in what an event shows; one that ``states`` what it says says it anew."""
     changed = False
-    if seen.email and seen.email != person.email and at >= person.email_at and "e:" + seen.email in strong:
+    if _news(seen.email, person.email, at, person.email_at, states) and f"e:{seen.email}" in strong:
         person.email, person.email_at, changed = seen.email, at, True
-    if seen.phone and seen.phone != person.phone and at >= person.phone_at:
+    if _news(seen.phone, person.phone, at, person.phone_at, states) and _free(seen.phone, person, view):
         person.phone, person.phone_at, changed = seen.phone, at, True
+        view.lead(f"p:{seen.phone}", person)
     if seen.user_id and seen.user_id not in person.user_ids and len(person.user_ids) < USER_IDS_KEPT:
         person.user_ids.append(seen.user_id)
         person.user_id, changed = person.user_id or seen.user_id, True
@@ -177,6 +179,17 @@ def _update(person: Person, seen: Shown, strong: list[str], at: int, view: View)
         person.anonymous_ids, changed = [*kept, seen.anonymous_id][-ANONYMOUS_KEPT:], True
     if changed:
         view.touch(person)
+
+
+def _news(value: str | None, before: str | None, at: int, since: int, states: bool) -> bool:
+    """Whether an identifier counts: another one, if it is no older, or the same one that holds still."""
+    return value is not None and (at >= since if value != before else states and at > since)
+
+
+def _free(phone: str | None, person: Person, view: View) -> bool:
+    """Whether nobody else has the number: under one, Klaviyo has one profile, and two would become one."""
+    owner = view.owner(f"p:{phone}")
+    return owner is None or owner.id == person.id or owner.phone != phone
 
 
 def _point(anonymous_id: str, person: Person, at: int, event_id: str, view: View, policy: Policy) -> None:

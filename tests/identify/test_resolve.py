@@ -34,6 +34,48 @@ def test_one_person_is_one_profile_in_every_order(order: tuple[dict[str, object]
     assert {"a1", "a2"} == set(by_user.anonymous_ids)
 
 
+@pytest.mark.parametrize("order", list(permutations(((1, "a"), (2, "b"), (3, "a")))))
+def test_the_address_said_last_counts_in_every_order(order: tuple[tuple[int, str], ...]) -> None:
+    """Said again, an address holds since then: what lies between does not bring the other one back."""
+    world = World()
+    for time, name in order:
+        world.sees(type="identify", user_id="u1", email=f"{name}@shop.example.com", time=time)
+
+    person = world.owner("u:u1")
+
+    assert person is not None
+    assert (person.email, person.email_at) == ("a@shop.example.com", 3)
+
+
+NUMBER, OTHER = "+14155552671", "+14155552672"
+
+
+@pytest.mark.parametrize("merge_on_phone", [False, True])
+def test_a_number_is_one_persons(merge_on_phone: bool) -> None:
+    """Klaviyo has one profile a number: two people who gave the same one would become one there."""
+    world = World(Policy(merge_on_phone=merge_on_phone, max_user_ids=1))
+    world.sees(user_id="ann", phone=NUMBER, time=1)
+    world.sees(user_id="bob", phone=NUMBER, time=2)
+
+    assert world.phones("u:ann", "u:bob") == [NUMBER, None]
+
+    world.sees(user_id="ann", phone=OTHER, time=3)
+    world.sees(user_id="bob", phone=NUMBER, time=4)
+    world.sees(user_id="ann", phone=NUMBER, time=5)
+
+    assert world.phones("u:ann", "u:bob") == [OTHER, NUMBER]
+
+
+def test_a_number_goes_with_whoever_is_merged() -> None:
+    world = World()
+    world.sees(user_id="ann", email="ann@shop.example.com", time=1)
+    world.sees(email="a@shop.example.com", phone=NUMBER, time=2)
+    world.sees(user_id="ann", email="a@shop.example.com", time=3)
+    world.sees(user_id="bob", phone=NUMBER, time=4)
+
+    assert world.phones("u:ann", "u:bob") == [NUMBER, None]
+
+
 def test_the_profile_first_created_wins_and_stays() -> None:
     """A late older event does not revive the one that was merged."""
     world = World()

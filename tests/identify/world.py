@@ -38,3 +38,7 @@ class World:
     def owner(self, identifier: str) -> Person | None:
         """Whom a strong identifier leads to now."""
         return self.view().owner(identifier)
+
+    def phones(self, *identifiers: str) -> list[str | None]:
+        """The numbers of those to whom strong identifiers lead."""
+        return [owner.phone if (owner := self.owner(identifier)) else None for identifier in identifiers]

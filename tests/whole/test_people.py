@@ -116,3 +116,20 @@ def test_events_that_waited_bring_back_no_address_that_was_replaced_meanwhile(li
     assert len(mine) == people
     of = {row["id"] for row in mine}
     assert sum(event["profile_id"] in of for event in line.events()) == people
+
+
+def test_two_people_who_give_one_number_stay_two(line: Whole) -> None:
+    """Klaviyo has one profile a number: the second one's address would be written over the first one's."""
+    who = ("ann", "bob")
+    for number, name in enumerate(who):
+        traits = {"email": f"{name}@shop.io", "phone": "+14155552671"}
+        line.send([message("identify", 5_000 + number, userId=name, traits=traits)])
+        line.send([message("track", 5_010 + number, userId=name, event="Number Given", properties={})])
+        line.idle()
+    line.drained()
+
+    mine = {row["external_id"]: row for row in line.profiles() if row["external_id"] in who}
+    assert {name: row["email"] for name, row in mine.items()} == {n: f"{n}@shop.io" for n in who}
+    assert [mine[name]["phone_number"] for name in who] == ["+14155552671", None]
+    of = [e["profile_id"] for e in line.events() if e["metric"] == "Number Given"]
+    assert sorted(of) == sorted(row["id"] for row in mine.values())

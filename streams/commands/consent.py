@@ -17,7 +17,7 @@ from streams.commands.options import FILE, ConfigFile, reached, say, settings
 
 if TYPE_CHECKING:
     from streams.config import Account, Config
-    from streams.deliver.consent_listing import Stated
+    from streams.deliver.consent.listing import Stated
     from streams.segment.envelope import Profile
 
 EXAMPLES = """Example: streams consent export --account acme --channel email --out consent.csv
@@ -90,17 +90,17 @@ def _account(config: "Config", name: str) -> "Account":
 def _chosen(
     config: "Config", account: "Account", channel: Channel | None, wanted: str | None
 ) -> list["Stated"]:
-    from streams.deliver import consent_listing
+    from streams.deliver.consent import listing
     from streams.engine.latest import latest
     from streams.engine.slots import Slots
 
     slots = Slots.read(reached(config))
-    state = latest(config, "deliver", slots.account(account.name), consent_listing.kept)
-    known = consent_listing.people(state)
+    state = latest(config, "deliver", slots.account(account.name), listing.kept)
+    known = listing.people(state)
     say(f"{len(known)} people with consent; reading their addresses")
     profiles = _profiles(config, slots.space(account.space), known.keys())
-    lists = consent_listing.lists(state)
-    rows = list(consent_listing.rows(known, profiles, state))
+    lists = listing.lists(state)
+    rows = list(listing.rows(known, profiles, state))
     if wanted is not None:
         there = {row.list_id for row in rows if row.list_id} | lists.keys()
         ids = {each for each in there if wanted in (each, lists.get(each))}
@@ -119,7 +119,7 @@ def _no_list(name: str, known: Iterable[str]) -> str:
 
 def _profiles(config: "Config", space: int, known: Iterable[str]) -> Iterator["Profile"]:
     """Those of the space that consent is known of, as identify has them."""
-    from streams.deliver.consent_listing import strangers
+    from streams.deliver.consent.listing import strangers
     from streams.engine.latest import latest
     from streams.identify.people import Person, profile_of
 
@@ -161,7 +161,7 @@ def _output(path: Path | None) -> Iterator[IO[str]]:
 def _write(file: IO[str], rows: list["Stated"], as_json: bool) -> int:
     import json
 
-    from streams.deliver.consent_listing import Stated
+    from streams.deliver.consent.listing import Stated
 
     if as_json:
         file.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)

@@ -6,14 +6,15 @@ from typing import Any, Final, Literal, cast
 
 import orjson
 
-from streams.deliver import conflicts, notices
+from streams.deliver import notices
 from streams.deliver.addresses import addresses_key
 from streams.deliver.family import Learned, NotSent, Prepared, Read, Sorted, payload_of
-from streams.deliver.importing import traits_key
 from streams.deliver.occupancy import Occupancy
-from streams.deliver.profiles import klaviyo_id_key
+from streams.deliver.profiles import conflicts
+from streams.deliver.profiles.family import klaviyo_id_key
+from streams.deliver.profiles.importing import traits_key
+from streams.deliver.profiles.traits import joined
 from streams.deliver.row import Group, Row, Settled
-from streams.deliver.traits import joined
 from streams.klaviyo import audience, erasure, limits, merging, replies, requests
 from streams.klaviyo.budgets import ERASE, MERGE, PROFILE_GET
 from streams.klaviyo.operation import Operation

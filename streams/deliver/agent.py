@@ -8,22 +8,22 @@ from streams.config.model import Account
 from streams.config.sections import Lists as ListSettings
 from streams.deliver import newcomers, spending
 from streams.deliver.admin import Admin
-from streams.deliver.brake import LaneBrake
 from streams.deliver.budget import SLICE_S
-from streams.deliver.consent import Consent
+from streams.deliver.consent.family import Consent
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
 from streams.deliver.family import Family
-from streams.deliver.guard import Brake, Guard, NewBrake
-from streams.deliver.lists import Lists
-from streams.deliver.naming import Naming
+from streams.deliver.lists.brake import LaneBrake
+from streams.deliver.lists.family import Lists
+from streams.deliver.lists.guard import Brake, Guard, NewBrake
+from streams.deliver.lists.naming import Naming
 from streams.deliver.occupancy import Occupancy
-from streams.deliver.polling import Poll
-from streams.deliver.polling import Settings as PollSettings
-from streams.deliver.profiles import Profiles
-from streams.deliver.readback import ReadBack
-from streams.deliver.readback import Settings as LookSettings
-from streams.deliver.sender import LEAVE_S, Sender
+from streams.deliver.profiles.family import Profiles
+from streams.deliver.reading.polling import Poll
+from streams.deliver.reading.polling import Settings as PollSettings
+from streams.deliver.reading.readback import ReadBack
+from streams.deliver.reading.readback import Settings as LookSettings
+from streams.deliver.sending.sender import LEAVE_S, Sender
 from streams.deliver.spending import Spending
 from streams.engine import topics
 from streams.engine.slot import Slot

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import orjson
 
-from streams.deliver.guard import Guard
+from streams.deliver.lists.guard import Guard
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo.operation import Operation
 from streams.klaviyo.replies import Reply

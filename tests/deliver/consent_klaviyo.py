@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from streams.deliver.permission import moment
+from streams.deliver.consent.permission import moment
 from streams.klaviyo import replies
 from streams.klaviyo.replies import Accepted, Reply
 from streams.klaviyo.requests import Request, iso

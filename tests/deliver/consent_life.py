@@ -5,15 +5,16 @@ from itertools import count
 from math import inf
 from typing import Any, cast
 
-from streams.deliver import ending, intent
-from streams.deliver.consent import Consent
+from streams.deliver import intent
+from streams.deliver.consent.family import Consent
 from streams.deliver.desk import Desk
-from streams.deliver.intake import Intake
 from streams.deliver.judge import Standing
-from streams.deliver.lane import Lane
-from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.row import Row
-from streams.deliver.settling import Settling
+from streams.deliver.sending import ending
+from streams.deliver.sending.intake import Intake
+from streams.deliver.sending.lane import Lane
+from streams.deliver.sending.planner import Call, Plan, Planner
+from streams.deliver.sending.settling import Settling
 from streams.engine.outbox import Outbox
 from streams.klaviyo import replies
 from streams.klaviyo.replies import Accepted, Reply

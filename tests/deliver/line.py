@@ -17,11 +17,11 @@ from streams.deliver import newcomers
 from streams.deliver.agent import families
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
-from streams.deliver.guard import Brake, NewBrake
-from streams.deliver.polling import Poll
-from streams.deliver.polling import Settings as Polling
-from streams.deliver.readback import ReadBack, Settings
-from streams.deliver.sender import Sender
+from streams.deliver.lists.guard import Brake, NewBrake
+from streams.deliver.reading.polling import Poll
+from streams.deliver.reading.polling import Settings as Polling
+from streams.deliver.reading.readback import ReadBack, Settings
+from streams.deliver.sending.sender import Sender
 from streams.deliver.spending import PREFIX, Spending
 from streams.klaviyo.budgets import LIMITS, Limit
 from streams.klaviyo.client import Client

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from streams.deliver import ageing
-from streams.deliver.ageing import MOST, Ageing
 from streams.deliver.events import Events
-from streams.deliver.planner import Planner
 from streams.deliver.row import Group
+from streams.deliver.sending import ageing
+from streams.deliver.sending.ageing import MOST, Ageing
+from streams.deliver.sending.planner import Planner
 from streams.engine import telemetry
 from streams.engine.outbox import Outbox
 from streams.engine.topics import DAY_MS

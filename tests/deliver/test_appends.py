@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.deliver.patches import missing, shown
+from streams.deliver.profiles.patches import missing, shown
 from tests.deliver.fake_slot import Fuse
 from tests.deliver.line import FREE, Line, Sim, make_profile, simulator
 from tests.deliver.test_conflicts import update

@@ -1,8 +1,8 @@
 """What a lane remembers has an end, and what happens there is stated."""
 
 from streams.config.sections import Lists
-from streams.deliver.intake import sent_key
-from streams.deliver.position import MOST_RANGES
+from streams.deliver.sending.intake import sent_key
+from streams.deliver.sending.position import MOST_RANGES
 from streams.engine.outbox import Outbox
 from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_flow import TOPIC, full, intake

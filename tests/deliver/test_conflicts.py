@@ -3,8 +3,16 @@
 import asyncio
 from typing import Any
 
-from streams.deliver.conflicts import ROUNDS, Conflict, directed, foreign, holders, pair_form, pair_key
-from streams.deliver.profiles import Profiles
+from streams.deliver.profiles.conflicts import (
+    ROUNDS,
+    Conflict,
+    directed,
+    foreign,
+    holders,
+    pair_form,
+    pair_key,
+)
+from streams.deliver.profiles.family import Profiles
 from streams.deliver.row import Group, Row
 from streams.klaviyo import replies
 from streams.klaviyo.replies import Reply

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from streams.config.sections import Lists
-from streams.deliver.guard import EVERYTHING, HOUR_MS, Brake, Guard
+from streams.deliver.lists.guard import EVERYTHING, HOUR_MS, Brake, Guard
 from tests.deliver.line import FREE, Line, Sim, simulator
 from tests.deliver.test_consent import at_klaviyo, consent, now, say
 from tests.deliver.test_lists import calls, ends, make_list

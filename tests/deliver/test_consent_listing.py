@@ -5,10 +5,12 @@ from typing import Any
 
 import orjson
 
-from streams.deliver import lookups, notices, permission
-from streams.deliver.consent_listing import Stated, kept, lists, people, rows
-from streams.deliver.consent_marks import consent_key, profile_of
-from streams.deliver.permission import NEVER, Mark
+from streams.deliver import notices
+from streams.deliver.consent import permission
+from streams.deliver.consent.listing import Stated, kept, lists, people, rows
+from streams.deliver.consent.permission import NEVER, Mark
+from streams.deliver.consent.standing import consent_key, profile_of
+from streams.deliver.lists import lookups
 from streams.klaviyo.observations import stranger
 from streams.klaviyo.requests import iso
 from streams.segment.envelope import Profile

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from streams.config.sections import Lists
-from streams.deliver.settling import REFUSALS
+from streams.deliver.sending.settling import REFUSALS
 from tests.deliver.answer_cases import ALONE, BULK, CASES, Case, error
 from tests.deliver.answers import BESIDE, COMMAND, PAGE, outcome, page
 from tests.deliver.line import Line, operation, simulator

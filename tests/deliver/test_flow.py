@@ -7,10 +7,10 @@ import orjson
 
 from streams.deliver.desk import Desk
 from streams.deliver.events import Events
-from streams.deliver.intake import Intake
 from streams.deliver.intent import Doubts
-from streams.deliver.jobs import Jobs
-from streams.deliver.lane import LIVE_BYTES, Lane
+from streams.deliver.profiles.jobs import Jobs
+from streams.deliver.sending.intake import Intake
+from streams.deliver.sending.lane import LIVE_BYTES, Lane
 from streams.deliver.spending import Spending
 from streams.klaviyo.client import Client
 from tests.deliver.fake_slot import FakeSlot, LogRecord, World, codec

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams.deliver.lookups import KnownList, list_form, list_key
+from streams.deliver.lists.lookups import KnownList, list_form, list_key
 from tests.deliver.line import FREE, Line, Sim, simulator
 from tests.deliver.test_consent import consent, say
 from tests.deliver.test_lists import change, ends, make_list, members

@@ -1,6 +1,6 @@
 """Single or bulk, by backlog and by what the budgets allow when."""
 
-from streams.deliver.grouping import EVEN, FULL, Choice, choose
+from streams.deliver.sending.grouping import EVEN, FULL, Choice, choose
 from streams.klaviyo.budgets import EVENT_BULK, EVENT_SINGLE, LIMITS
 
 NOW = 1000.0

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.deliver.lane import Lane
 from streams.deliver.row import Row
+from streams.deliver.sending.lane import Lane
 from tests.deliver.line import operation
 
 WIDE = 1 << 40

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from streams.deliver import brake as brakes
-from streams.deliver.brake import LaneBrake
-from streams.deliver.guard import HOUR_MS, Brake, Guard
+from streams.deliver.lists import brake as brakes
+from streams.deliver.lists.brake import LaneBrake
+from streams.deliver.lists.guard import HOUR_MS, Brake, Guard
 from streams.engine.errors import Away
 from tests.deliver.line import FREE, Line, simulator
 from tests.deliver.test_consent import at_klaviyo, consent, now, say

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.deliver import lookups, notices
-from streams.deliver.traits import Update, fold, joined
+from streams.deliver import notices
+from streams.deliver.lists import lookups
+from streams.deliver.profiles.traits import Update, fold, joined
 from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_admin import WINNER, merge, person
 from tests.deliver.test_conflicts import update

@@ -1,7 +1,7 @@
 """One group asks for a list; whatever becomes of it, sometime another does."""
 
-from streams.deliver.lookups import KnownList, known_list, list_form, list_key
-from streams.deliver.naming import LEASE_MS, Naming, making, making_form
+from streams.deliver.lists.lookups import KnownList, known_list, list_form, list_key
+from streams.deliver.lists.naming import LEASE_MS, Naming, making, making_form
 
 NOW = 1_800_000_000_000
 STATE: dict[bytes, bytes] = {}

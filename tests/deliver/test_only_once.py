@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streams.deliver.traits import Update, doubted, fold, joined
+from streams.deliver.profiles.traits import Update, doubted, fold, joined
 from tests.deliver.fake_slot import Fuse
 from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_conflicts import update

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from streams.deliver import outage
-from streams.deliver.outage import EVERY_S, PATIENCE_S, Outage
+from streams.deliver.sending import outage
+from streams.deliver.sending.outage import EVERY_S, PATIENCE_S, Outage
 from tests.deliver.line import FREE, Line, operation, simulator
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from streams.deliver import permission
-from streams.deliver.permission import Word
+from streams.deliver.consent import permission
+from streams.deliver.consent.permission import Word
 
 NOW = 1_800_000_000_000
 AT = 1_790_000_000_000

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from streams.deliver.events import Events
-from streams.deliver.planner import Planner
+from streams.deliver.sending.planner import Planner
 from streams.engine.topics import twin
 from streams.klaviyo.budgets import EVENT_BULK
 from tests.deliver.fake_slot import LogRecord, codec

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from streams.config.sections import Engagement
-from streams.deliver import polled
-from streams.deliver.polling import TOPIC, Settings
+from streams.deliver.reading import polled
+from streams.deliver.reading.polling import TOPIC, Settings
 from streams.klaviyo.polling import Item
 from tests.deliver.fake_slot import Fuse, World, codec
 from tests.deliver.line import Line, Sim, operation, simulator

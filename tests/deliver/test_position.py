@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.deliver.position import Position
+from streams.deliver.sending.position import Position
 
 
 @given(st.permutations(range(20)), st.integers(0, 20), st.lists(st.integers(1, 4), min_size=20, max_size=20))

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from streams.deliver.family import Prepared
-from streams.deliver.profiles import Profiles, Ready
+from streams.deliver.profiles.family import Profiles, Ready
 from streams.deliver.row import Row
 from tests.deliver.test_conflicts import update
 

@@ -7,8 +7,8 @@ import orjson
 from streams.deliver import intent, notices
 from streams.deliver.events import Events
 from streams.deliver.intent import Doubts
-from streams.deliver.planner import Planner
 from streams.deliver.row import Row
+from streams.deliver.sending.planner import Planner
 from tests.deliver.fake_slot import LogRecord, codec
 from tests.deliver.line import operation
 from tests.deliver.test_flow import TOPIC, intake

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.deliver.settling import REFUSALS
+from streams.deliver.sending.settling import REFUSALS
 from tests.deliver.line import FREE, Line, operation, simulator
 from tests.deliver.test_appends import append, tags
 from tests.deliver.test_conflicts import update

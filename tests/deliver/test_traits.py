@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.deliver.traits import Update, fold
+from streams.deliver.profiles.traits import Update, fold
 
 WHO = {"email": "a@b.c"}
 values = st.dictionaries(st.sampled_from(["first_name", "title"]), st.sampled_from(["x", "y", None]))

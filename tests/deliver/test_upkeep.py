@@ -7,11 +7,12 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from streams.deliver import conflicts, jobs, notices
-from streams.deliver.importing import Import, waited
-from streams.deliver.intake import Intake
+from streams.deliver import notices
 from streams.deliver.newcomers import DAY_MS, Newcomers
-from streams.deliver.upkeep import KEPT_MS, LATE_MS, TOLD_AGAIN_MS, Upkeep
+from streams.deliver.profiles import conflicts, jobs
+from streams.deliver.profiles.importing import Import, waited
+from streams.deliver.sending.intake import Intake
+from streams.deliver.sending.upkeep import KEPT_MS, LATE_MS, TOLD_AGAIN_MS, Upkeep
 from streams.engine import telemetry
 from streams.engine.outbox import Outbox
 from tests.deliver.fake_slot import FakeSlot, World

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from streams.config.sections import Lists
-from streams.deliver.planner import MOST_FAILING
-from streams.deliver.settling import REFUSALS
+from streams.deliver.sending.planner import MOST_FAILING
+from streams.deliver.sending.settling import REFUSALS
 from streams.klaviyo.budgets import LIST_CREATE, Limit
 from tests.deliver.line import FREE, WIDE, Line, operation, simulator
 from tests.deliver.test_lists import calls, change, make_list

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from streams.deliver import intent, receipts, records
-from streams.deliver.intake import Intake, sent_key
 from streams.deliver.row import Row, Settled
+from streams.deliver.sending.intake import Intake, sent_key
 from streams.engine.outbox import Outbox
 from streams.ledger.reasons import Outcome
 

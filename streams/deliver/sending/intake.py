@@ -6,15 +6,16 @@ from typing import Any, Final, cast
 
 import orjson
 
-from streams.deliver import intent, jobs, notices, records
+from streams.deliver import intent, notices, records
 from streams.deliver.desk import Desk
 from streams.deliver.family import Family, NotSent, Prepared
 from streams.deliver.intent import Doubts
-from streams.deliver.jobs import Jobs
 from streams.deliver.judge import dead
-from streams.deliver.lane import Lane
-from streams.deliver.position import Position
+from streams.deliver.profiles import jobs
+from streams.deliver.profiles.jobs import Jobs
 from streams.deliver.row import Group, Row, Settled
+from streams.deliver.sending.lane import Lane
+from streams.deliver.sending.position import Position
 from streams.engine.errors import Unreadable
 from streams.engine.inbox import Record
 from streams.engine.slot import Slot

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from streams.deliver import notices, permission
+from streams.deliver import notices
+from streams.deliver.consent import permission
+from streams.deliver.consent.permission import Mark
 from streams.deliver.family import Read
-from streams.deliver.permission import Mark
 from streams.deliver.row import Row
 from streams.klaviyo.observations import stranger
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 
-from streams.deliver import importing, numbers, patches, present
-from streams.deliver.conflicts import Conflict
+from streams.deliver import numbers
 from streams.deliver.family import Learned, NotSent, Prepared, Read, payload_of
-from streams.deliver.importing import Element, traits_key
 from streams.deliver.judge import dead
+from streams.deliver.profiles import importing, patches, present
+from streams.deliver.profiles.conflicts import Conflict
+from streams.deliver.profiles.importing import Element, traits_key
+from streams.deliver.profiles.traits import Update, doubted
 from streams.deliver.row import Group, Row, Settled
-from streams.deliver.traits import Update, doubted
 from streams.klaviyo import audience, imports, limits, replies, requests
 from streams.klaviyo.budgets import (
     MERGE,

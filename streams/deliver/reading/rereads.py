@@ -8,7 +8,7 @@ from typing import Final, cast
 from confluent_kafka import Message
 
 from streams.deliver.desk import Desk
-from streams.deliver.pages import NotNow
+from streams.deliver.reading.pages import NotNow
 from streams.deliver.row import Row
 from streams.engine.errors import Away, Unreadable
 from streams.engine.rereading import Rereader

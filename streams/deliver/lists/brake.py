@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from streams.config import Config
-from streams.deliver.guard import Brake
+from streams.deliver.lists.guard import Brake
 from streams.engine import lanes
 from streams.engine.control import now_ms
 from streams.engine.errors import Away

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from streams.deliver import audiences, permission
+from streams.deliver.consent import permission
+from streams.deliver.consent.permission import Mark, Word
 from streams.deliver.family import NotSent, Prepared
-from streams.deliver.permission import Mark, Word
+from streams.deliver.lists import audiences
 from streams.klaviyo import consents, requests
 from streams.klaviyo.consents import Person
 from streams.klaviyo.operation import Operation

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from streams.deliver import lookups
+from streams.deliver.lists import lookups
 from streams.deliver.row import Row
 from streams.klaviyo import audience
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from streams.deliver import ending, jobs
-from streams.deliver.intake import Intake
 from streams.deliver.judge import chain, dead
-from streams.deliver.planner import Planner
+from streams.deliver.profiles import jobs
 from streams.deliver.row import Settled
+from streams.deliver.sending import ending
+from streams.deliver.sending.intake import Intake
+from streams.deliver.sending.planner import Planner
 from streams.engine.outbox import Outbox
 from streams.engine.telemetry import gauge, log
 from streams.engine.topics import DAY_MS

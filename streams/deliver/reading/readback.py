@@ -13,11 +13,11 @@ import orjson
 
 from streams.deliver import notices, receipts, records
 from streams.deliver.desk import Desk
-from streams.deliver.pages import NotNow, Pages
+from streams.deliver.reading.pages import NotNow, Pages
+from streams.deliver.reading.rereads import Learn, Rereads
 from streams.deliver.receipts import Receipt, Seen
-from streams.deliver.rereads import Learn, Rereads
 from streams.deliver.row import Row, Settled
-from streams.deliver.sender import Sender
+from streams.deliver.sending.sender import Sender
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Slot
 from streams.engine.telemetry import counter, log

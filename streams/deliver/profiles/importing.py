@@ -6,11 +6,12 @@ from typing import Final
 
 import orjson
 
-from streams.deliver import addresses, jobs, notices
+from streams.deliver import addresses, notices
 from streams.deliver.family import Learned, Read
 from streams.deliver.judge import dead
+from streams.deliver.profiles import jobs
+from streams.deliver.profiles.traits import Folded, fold
 from streams.deliver.row import Group, Row, Settled
-from streams.deliver.traits import Folded, fold
 from streams.klaviyo import imports
 from streams.klaviyo.imports import Failed
 from streams.klaviyo.replies import Accepted, Rejected, RejectedWhole, Reply, Throttled

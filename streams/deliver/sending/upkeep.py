@@ -12,10 +12,11 @@ from typing import Final
 
 import orjson
 
-from streams.deliver import ending, jobs
-from streams.deliver.conflicts import PAIRS
-from streams.deliver.intake import Intake
 from streams.deliver.notices import REDIRECTS
+from streams.deliver.profiles import jobs
+from streams.deliver.profiles.conflicts import PAIRS
+from streams.deliver.sending import ending
+from streams.deliver.sending.intake import Intake
 from streams.engine.outbox import Outbox
 from streams.engine.telemetry import gauge, log
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from streams.deliver import consent_steps, lookups, permission
-from streams.deliver.consent_marks import consent_key, doubt_key
-from streams.deliver.consent_row import Ready, Step
+from streams.deliver.consent import permission, steps
+from streams.deliver.consent.permission import Mark, Word
+from streams.deliver.consent.prepare import Ready, Step
+from streams.deliver.consent.standing import consent_key, doubt_key
 from streams.deliver.judge import dead
-from streams.deliver.permission import Mark, Word
+from streams.deliver.lists import lookups
 from streams.deliver.row import Row, Settled
 from streams.klaviyo.replies import Reply, Transient
 from streams.ledger.reasons import Outcome, Reason
@@ -30,11 +31,11 @@ class Ends:
     def end(self, end: Settled) -> None:
         """A row that Klaviyo did not refuse."""
         row, ready = end.row, end.row.ready
-        if ready.step in consent_steps.SILENT:
-            outcome, reason = consent_steps.SILENT[ready.step]
+        if ready.step in steps.SILENT:
+            outcome, reason = steps.SILENT[ready.step]
             self.ended.append(replace(end, outcome=outcome, reason=reason))
             if ready.observed or ready.word.restricts or ready.step == "same":
-                self.remember(row, consent_steps.says(ready))
+                self.remember(row, steps.says(ready))
             if ready.observed and ready.word.kind == "unsubscribe":
                 self._member(row, ready.word)
         else:
@@ -52,7 +53,7 @@ class Ends:
         """
         row, ready = end.row, end.row.ready
         if ready.observed:
-            end = Settled(row, *consent_steps.SILENT["observed"])
+            end = Settled(row, *steps.SILENT["observed"])
         elif end.outcome == Outcome.UNCHANGED:
             self.remember(row, permission.said(replace(ready.word, list_id=ready.list)))
         self.ended.append(end)

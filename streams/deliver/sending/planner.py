@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from streams.deliver import grouping, notices
+from streams.deliver import notices
 from streams.deliver.budget import HORIZON_S, Budget
 from streams.deliver.desk import Desk
 from streams.deliver.family import HOLD_S, Family, Importing, Prepared, Read, Sorting
 from streams.deliver.judge import chain
-from streams.deliver.lane import Lane
 from streams.deliver.row import Group, Row, Settled
+from streams.deliver.sending import grouping
+from streams.deliver.sending.lane import Lane
 from streams.klaviyo.limits import PROFILE_BYTES
 from streams.klaviyo.replies import Reply
 from streams.klaviyo.requests import BULK_BYTES, BULK_ROWS, ENVELOPE_BYTES, Request

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streams.deliver import audiences, consent_marks, consent_row, consent_steps, lookups, numbers, permission
-from streams.deliver.consent_ends import Ends, maybe_taken
-from streams.deliver.consent_row import Ready
+from streams.deliver import numbers
+from streams.deliver.consent import permission, prepare, standing, steps
+from streams.deliver.consent.ends import Ends, maybe_taken
+from streams.deliver.consent.prepare import Ready
 from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
-from streams.deliver.guard import Guard
-from streams.deliver.naming import Naming
+from streams.deliver.lists import audiences, lookups
+from streams.deliver.lists.guard import Guard
+from streams.deliver.lists.naming import Naming
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience, consents
 from streams.klaviyo.budgets import (
@@ -52,7 +54,7 @@ class Consent:
         payload = payload_of(op)
         if isinstance(payload, NotSent):
             return payload
-        return (consent_row.observed if op["kind"] == "observed" else consent_row.asked)(op, payload)
+        return (prepare.observed if op["kind"] == "observed" else prepare.asked)(op, payload)
 
     def cut(self, rows: Sequence[Row]) -> list[list[Row]]:
         """Rows are sorted instead."""
@@ -66,7 +68,7 @@ class Consent:
         held_s = HOLD_S
         turn = self.naming.begin()
         for own in lookups.by_profile(rows):
-            chosen = consent_steps.choose(own, read, now_ms)
+            chosen = steps.choose(own, read, now_ms)
             later += [row for row in own if row not in chosen]
             ready: Ready = chosen[0].ready
             if ready.step in _NAMING:
@@ -76,7 +78,7 @@ class Consent:
             else:
                 waits = self._stopped(ready, now_ms)
             (held if waits else going).extend(chosen)
-        parts = audiences.parts(going, consent_steps.kind, consent_steps.cut)
+        parts = audiences.parts(going, steps.kind, steps.cut)
         return Sorted(parts, later, held, held_s)
 
     def _stopped(self, ready: Ready, now_ms: int) -> bool:
@@ -101,7 +103,7 @@ class Consent:
             group.step = _ASK
             return audiences.ask_for_list(group, self.naming)
         question = _question(group)
-        if question is None and consent_steps.more_is_known(group, read):
+        if question is None and steps.more_is_known(group, read):
             question = _question(group)
         group.step = _TELL if question is None else _ASK
         return _call(group) if question is None else question
@@ -110,7 +112,7 @@ class Consent:
         """A confirmation may be asked for from now on: after a crash nobody is asked twice."""
         if group.step != _TELL:
             return audiences.making(group, now_ms)
-        return {consent_marks.doubt_key(row.op["op_id"]): b"1" for row in group.rows if row.ready.confirms}
+        return {standing.doubt_key(row.op["op_id"]): b"1" for row in group.rows if row.ready.confirms}
 
     def learned(self, group: Group, reply: Reply, now_ms: int) -> Learned:
         """Remember lists and what Klaviyo knows of people; who must not be told about any more ends."""
@@ -118,7 +120,7 @@ class Consent:
         ready: Ready = group.rows[0].ready
         if ready.step in _NAMING:
             learned = audiences.about_list(
-                group, data, now_ms, self.naming, create=self.create, joins=consent_steps.joins
+                group, data, now_ms, self.naming, create=self.create, joins=steps.joins
             )
             ends = Ends()
             for end in learned.ended:
@@ -129,24 +131,24 @@ class Consent:
             return Learned()
         found = audiences.by_identifier(ready.by[0], data)
         if ready.step == "look":
-            consent_steps.looked(_read(reply, group.rows, found), found)
+            steps.looked(_read(reply, group.rows, found), found)
             return Learned()
         ends = Ends()
-        if doubted := consent_steps.doubted(group):
+        if doubted := steps.doubted(group):
             for row in _read(reply, doubted, found):
                 ends.read_back(row, on_list=audience.same(*row.ready.by) in found)
             return Learned(ends.changes, ends.ended, stay=True)
         call = ready.step
-        for row in _read(reply, consent_steps.outdated(group), found):
+        for row in _read(reply, steps.outdated(group), found):
             row.ready.asked_at = now_ms
             shown = found.get(audience.same(*row.ready.by))
             if call == "subscribe":
                 step = ends.seen(row, (shown[1].get("subscriptions") or {}) if shown else {}, now_ms)
             else:
                 step = "unsubscribe" if shown else "not_member"
-            if step in consent_steps.SILENT:
+            if step in steps.SILENT:
                 row.ready.step = step
-                ends.end(Settled(row, *consent_steps.SILENT[step]))
+                ends.end(Settled(row, *steps.SILENT[step]))
         return Learned(ends.changes, ends.ended, stay=True)
 
     def refused(self, group: Group, reply: Reply, now_ms: int) -> Learned | None:
@@ -195,7 +197,7 @@ class Consent:
         over = Ends()
         for end in ends:
             ready: Ready = end.row.ready
-            ready.known = consent_marks.known(end.row, read)
+            ready.known = standing.known(end.row, read)
             if ready.word.restricts and (ready.word.list_id or not ready.list):
                 over.fail(end)
         return over.changes
@@ -217,9 +219,9 @@ def _question(group: Group) -> Request | None:
         case "look":
             values = [row.ready.by[1] for row in group.rows]
             return audience.find_profiles(by, values, subscriptions=True)
-    if doubted := consent_steps.doubted(group):
+    if doubted := steps.doubted(group):
         return audience.find_members(list_id, by, [row.ready.by[1] for row in doubted])
-    if outdated := consent_steps.outdated(group):
+    if outdated := steps.outdated(group):
         values = [row.ready.by[1] for row in outdated]
         if ready.step == "subscribe":
             return audience.find_profiles(by, values, subscriptions=True)

@@ -13,9 +13,10 @@ from typing import Final
 
 import orjson
 
-from streams.deliver import polled, records
+from streams.deliver import records
 from streams.deliver.desk import Desk, Encode
-from streams.deliver.pages import NotNow, Pages
+from streams.deliver.reading import polled
+from streams.deliver.reading.pages import NotNow, Pages
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Slot
 from streams.engine.telemetry import counter

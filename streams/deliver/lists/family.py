@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from streams.deliver import addresses, audiences, lookups, membership, notices, numbers
+from streams.deliver import addresses, notices, numbers
 from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sorted, payload_of
-from streams.deliver.guard import Guard
-from streams.deliver.membership import Ready, Step
-from streams.deliver.naming import Naming
-from streams.deliver.profiles import klaviyo_id_key
+from streams.deliver.lists import audiences, lookups, membership
+from streams.deliver.lists.guard import Guard
+from streams.deliver.lists.membership import Ready, Step
+from streams.deliver.lists.naming import Naming
+from streams.deliver.profiles.family import klaviyo_id_key
 from streams.deliver.row import Group, Row, Settled
 from streams.klaviyo import audience, requests
 from streams.klaviyo.budgets import (

@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 
 from streams.deliver.family import Read
-from streams.deliver.lookups import list_key
+from streams.deliver.lists.lookups import list_key
 
 LEASE_MS: Final = 60_000
 """A group that has not asked for so long asks no more: another does. The longest wait between two tries is

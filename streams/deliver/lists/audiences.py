@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from streams.deliver import lookups
 from streams.deliver.family import Learned, NotSent
-from streams.deliver.guard import Guard
-from streams.deliver.naming import Naming, making_form
+from streams.deliver.lists import lookups
+from streams.deliver.lists.guard import Guard
+from streams.deliver.lists.naming import Naming, making_form
 from streams.deliver.row import Group, Row
 from streams.klaviyo import audience, limits, requests
 from streams.klaviyo.limits import Sound

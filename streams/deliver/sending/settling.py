@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from streams.deliver import ending, intent
+from streams.deliver import intent
 from streams.deliver.desk import Desk
 from streams.deliver.family import Asking, Family, Learned, Patient, Refused, Remembering
-from streams.deliver.intake import Intake, duplicate
 from streams.deliver.judge import LOW, Again, Judged, Standing, chain, judge
-from streams.deliver.lane import Lane
 from streams.deliver.newcomers import created
-from streams.deliver.outage import Outage
-from streams.deliver.planner import Call, Plan, Planner
 from streams.deliver.row import Group, Row, Settled
+from streams.deliver.sending import ending
+from streams.deliver.sending.intake import Intake, duplicate
+from streams.deliver.sending.lane import Lane
+from streams.deliver.sending.outage import Outage
+from streams.deliver.sending.planner import Call, Plan, Planner
 from streams.engine.outbox import Outbox
 from streams.engine.telemetry import counter, log
 from streams.klaviyo.replies import Accepted, RejectedWhole, Reply, Stopped, Throttled, Transient

@@ -6,10 +6,12 @@ from typing import Final, Literal
 
 import orjson
 
-from streams.deliver import lookups, notices, permission
-from streams.deliver.consent_marks import consent_key, profile_of
+from streams.deliver import notices
+from streams.deliver.consent import permission
+from streams.deliver.consent.permission import NEVER, SUPPRESSED, Mark, Marks
+from streams.deliver.consent.standing import consent_key, profile_of
 from streams.deliver.family import Read
-from streams.deliver.permission import NEVER, SUPPRESSED, Mark, Marks
+from streams.deliver.lists import lookups
 from streams.klaviyo.observations import stranger
 from streams.klaviyo.requests import iso
 from streams.segment.envelope import Profile

@@ -12,7 +12,7 @@ import orjson
 
 from streams.deliver import notices
 from streams.deliver.family import Read
-from streams.deliver.importing import traits_key
+from streams.deliver.profiles.importing import traits_key
 from streams.deliver.row import Group, Row
 from streams.klaviyo import audience
 from streams.klaviyo.replies import Accepted, Reply

@@ -7,19 +7,21 @@ from math import inf
 from typing import Final
 from uuid import uuid4
 
-from streams.deliver import ending, guard, intent
-from streams.deliver.ageing import Ageing
+from streams.deliver import intent
 from streams.deliver.budget import SLICE_S
 from streams.deliver.calling import Right, within
 from streams.deliver.desk import Desk
 from streams.deliver.family import Asking, Family, Guarded, Intending
-from streams.deliver.intake import Intake
 from streams.deliver.judge import Standing, chain
-from streams.deliver.lane import Lane
-from streams.deliver.planner import Call, Plan, Planner
+from streams.deliver.lists import guard
 from streams.deliver.row import Row
-from streams.deliver.settling import Settling
-from streams.deliver.upkeep import Upkeep
+from streams.deliver.sending import ending
+from streams.deliver.sending.ageing import Ageing
+from streams.deliver.sending.intake import Intake
+from streams.deliver.sending.lane import Lane
+from streams.deliver.sending.planner import Call, Plan, Planner
+from streams.deliver.sending.settling import Settling
+from streams.deliver.sending.upkeep import Upkeep
 from streams.engine.inbox import Record
 from streams.engine.outbox import Outbox
 from streams.engine.slot import Slot

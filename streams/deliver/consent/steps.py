@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from streams.deliver import addresses, audiences, consent_marks, lookups, permission
-from streams.deliver.consent_row import Ready, Step
+from streams.deliver import addresses
+from streams.deliver.consent import permission, standing
+from streams.deliver.consent.permission import Mark, Word
+from streams.deliver.consent.prepare import Ready, Step
 from streams.deliver.family import Read
-from streams.deliver.permission import Mark, Word
+from streams.deliver.lists import audiences, lookups
 from streams.deliver.row import Group, Row
 from streams.klaviyo import audience, consents
 from streams.ledger.reasons import Outcome, Reason
@@ -39,7 +41,7 @@ def choose(own: Sequence[Row], read: Read, now_ms: int) -> list[Row]:
         _moved(row, read)
         ready.membership = lookups.membership(ready.word.list_id, row.person, read)
         if ready.doubt is None:
-            ready.doubt = read(consent_marks.doubt_key(row.op["op_id"])) is not None
+            ready.doubt = read(standing.doubt_key(row.op["op_id"])) is not None
         ready.step = _step(row, own[number + 1 :], now_ms)
     return [row for row in own if row.ready.step in SILENT] or [own[0]]
 
@@ -60,7 +62,7 @@ def _nameless(own: Sequence[Row], read: Read, now_ms: int) -> Row | None:
 
 def _known(own: Sequence[Row], read: Read) -> Mapping[str, Mark]:
     """What the state holds of one profile, of lists by their ids."""
-    known: Mapping[str, Mark] = consent_marks.known(own[0], read)
+    known: Mapping[str, Mark] = standing.known(own[0], read)
     for row in own:
         known = permission.renamed(known, row.ready.list, row.ready.word.list_id)
     return known

@@ -93,6 +93,8 @@ _CONNECTION = re.compile(
     r"|oordinator dead|RequestTimedOut|coordinator \(node \S+\) is either not started"
 )
 """How aiokafka, in a dozen forms, says that a broker does not answer."""
+_DEAL = "because it is rebalancing"
+"""How it says that the group is dealt anew, which is no reason to look."""
 
 
 class Seldom(logging.Filter):
@@ -113,6 +115,8 @@ class Seldom(logging.Filter):
         """Whether to let it through; our own lines always are."""
         if record.name.startswith("streams"):
             return True
+        if _DEAL in str(record.msg):
+            record.levelno, record.levelname = logging.INFO, "INFO"
         if record.name.startswith("aiokafka") and _CONNECTION.search(text := record.getMessage()):
             record.name, record.msg, record.args, record.exc_info = "streams", "kafka_away", (), None
             record.levelno, record.levelname = logging.WARNING, "WARNING"

@@ -97,6 +97,14 @@ def test_a_broker_that_is_away_is_one_line_of_ours_in_half_a_minute() -> None:
     )
 
 
+def test_a_new_deal_of_the_group_is_no_warning() -> None:
+    """Alerts look at warnings, and a group is dealt whenever a process starts or ends."""
+    text = "Heartbeat failed for group %s because it is rebalancing"
+    record = logging.LogRecord("aiokafka.consumer.group", logging.WARNING, "", 0, text, ("x",), None)
+    assert Seldom().filter(record)
+    assert " info " in Line("route", human=False, colours=False).format(record)
+
+
 async def test_counts_show_on_the_admin_port_as_prometheus_reads_them() -> None:
     collect()
     counter("streams_test_records", "Records.").add(3, {"topic": 'a"b'})

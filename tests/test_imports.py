@@ -1,6 +1,7 @@
 """The house, held by its syntax trees: imports go one way, rules do no I/O."""
 
 import ast
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def test_rules_do_no_io(path: Path) -> None:
             called = node.func
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
             assert name not in CLOCKS, f"{name_of(path)}:{node.lineno} calls {name}"
+
+
+MEASURES = sorted(path for room in ("bench", "soak") for path in (ROOT.parent / "tests" / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MEASURES, ids=lambda path: str(path.relative_to(ROOT.parent)))
+def test_what_measures_import_is_there(path: Path) -> None:
+    """They run seldom, and their peers in environments of their own."""
+    for name in imports(ast.parse(path.read_text())):
+        if name.startswith("streams."):
+            pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("room", SHELLS)

@@ -10,7 +10,7 @@ import aiokafka
 import uvloop
 
 from streams.config import load
-from streams.engine.consumer import FETCH_BYTES
+from streams.engine.fetching import FETCH_BYTES
 from streams.engine.inbox import BATCH_RECORDS
 
 

@@ -14,7 +14,7 @@ from streams.deliver.profiles import conflicts
 from streams.deliver.profiles.family import klaviyo_id_key
 from streams.deliver.profiles.importing import traits_key
 from streams.deliver.profiles.traits import joined
-from streams.deliver.row import Group, Row, Settled
+from streams.deliver.row import Group, Row, Settled, by_profile
 from streams.klaviyo import audience, erasure, limits, merging, replies, requests
 from streams.klaviyo.budgets import ERASE, MERGE, PROFILE_GET
 from streams.klaviyo.operation import Operation
@@ -82,7 +82,7 @@ class Admin:
     def sort(self, rows: Sequence[Row], read: Read, now_ms: int) -> Sorted:
         """One operation of each profile; what changes anything waits until nobody speaks of its people."""
         found = Sorted([], [])
-        for own in notices.by_profile(rows):
+        for own in by_profile(rows):
             row, *later = own
             self._next(row, read)
             if row.ready.step in ("merge", "erase", "same") and self._busy(row):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from streams.deliver.row import Group, Row, Settled
+from streams.deliver.row import Group, Row, Settled, by_profile
 from streams.klaviyo.replies import (
     CONFLICT,
     Accepted,
@@ -202,19 +202,12 @@ def _without(group: Group, request: Request, verdict: Rejected, shown: tuple[int
     alone = {row.who for row in singles}
     follow = [row for row in rest if row.who in alone]
     rest = [row for row in rest if row.who not in alone]
-    for rows in _by_profile([row for row in group.rows if row in singles or row in follow]):
+    for rows in by_profile([row for row in group.rows if row in singles or row in follow]):
         judged.again.append(Again(_in_a_row(group, rows)))
     if rest:
         again = Group(f"{group.id}r", rest, _bulk(group, rest), rounds=rounds, after=group.after)
         judged.again += halves(again) if rounds % _ROUNDS == 0 and len(rest) > 1 else [Again(again)]
     return judged
-
-
-def _by_profile(rows: Sequence[Row]) -> list[list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.who, []).append(row)
-    return list(found.values())
 
 
 def _in_a_row(group: Group, rows: Sequence[Row]) -> Group:

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import orjson
 
 from streams.deliver.family import Read
-from streams.deliver.row import Row
+from streams.deliver.row import Row, by_profile
 from streams.klaviyo.operation import Operation
 from streams.segment.envelope import Profile
 
@@ -97,14 +97,6 @@ def erased_at(profile_id: str, read: Read) -> int:
     """Until when what was accepted of a profile is erased, ms; 0 if it never was."""
     value = read(_tombstone("", profile_id))
     return 0 if value is None else int(orjson.loads(value)[0])
-
-
-def by_profile(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of each profile, in order."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.who, []).append(row)
-    return list(found.values())
 
 
 def within(rows: Sequence[Row], size: int) -> tuple[list[Row], list[Row]]:

@@ -1,5 +1,6 @@
 """A row: one operation of a lane on its way to Klaviyo; a group: the rows of one call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,3 +105,11 @@ class Settled:
     reply: tuple[int, str] | None = None
     """Status and beginning of the last answer."""
     changes: dict[bytes, bytes] = field(default_factory=dict)
+
+
+def by_profile(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows of each profile, in order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.who, []).append(row)
+    return list(found.values())

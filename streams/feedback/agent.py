@@ -90,8 +90,8 @@ class Feedback:
             return halves(part, calls[count])
         for call in calls:
             self._end(outbox, call, reply)
-        stands = standing(slot) if reply is None or self._refusals[slot.partition] >= REFUSALS else None
-        passed(slot, outbox, part.topic, part.records[-1].offset + 1, stands)
+        still = standing(slot) if reply is None or self._refusals[slot.partition] >= REFUSALS else None
+        passed(slot, outbox, part.topic, part.records[-1].offset + 1, still)
         if calls:
             outbox.accepted_at[part.topic] = calls[-1].operation["origin"]["accepted_at"]
         await slot.commit(outbox)

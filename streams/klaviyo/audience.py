@@ -107,6 +107,14 @@ def same(field: str, value: object) -> str:
     return str(value).lower() if field == "email" else str(value)
 
 
+def by_identifier(field: str, data: object) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Profiles in an answer: the identifier they were asked for by → Klaviyo's id and attributes."""
+    return {
+        same(field, attributes.get(field)): (klaviyo_id, attributes)
+        for klaviyo_id, attributes in resources(data)
+    }
+
+
 def pages(values: Iterable[str]) -> Iterator[list[str]]:
     """Values in parts that one look-up may name."""
     page: list[str] = []

@@ -12,7 +12,7 @@ from streams.deliver.family import HOLD_S, Learned, NotSent, Prepared, Read, Sor
 from streams.deliver.lists import audiences, lookups
 from streams.deliver.lists.guard import Guard
 from streams.deliver.lists.naming import Naming
-from streams.deliver.row import Group, Row, Settled
+from streams.deliver.row import Group, Row, Settled, by_profile
 from streams.klaviyo import audience, consents
 from streams.klaviyo.budgets import (
     LIST_CREATE,
@@ -67,7 +67,7 @@ class Consent:
         held: list[Row] = []
         held_s = HOLD_S
         turn = self.naming.begin()
-        for own in lookups.by_profile(rows):
+        for own in by_profile(rows):
             chosen = steps.choose(own, read, now_ms)
             later += [row for row in own if row not in chosen]
             ready: Ready = chosen[0].ready
@@ -129,7 +129,7 @@ class Consent:
         if ready.step == "size":
             audiences.sized(self.guard, ready.word.list_id, data, now_ms)
             return Learned()
-        found = audiences.by_identifier(ready.by[0], data)
+        found = audience.by_identifier(ready.by[0], data)
         if ready.step == "look":
             steps.looked(_read(reply, group.rows, found), found)
             return Learned()

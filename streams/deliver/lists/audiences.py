@@ -93,14 +93,6 @@ def sized(guard: Guard, list_id: str, data: object, now_ms: int) -> None:
         guard.sized(list_id, int(its.get("profile_count") or 0), now_ms)
 
 
-def by_identifier(field: str, data: object) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Profiles in an answer: the identifier they were asked for by → Klaviyo's id and attributes."""
-    return {
-        audience.same(field, attributes.get(field)): (klaviyo_id, attributes)
-        for klaviyo_id, attributes in audience.resources(data)
-    }
-
-
 def unread(reply: Reply, rows: Sequence[Row], found: Mapping[str, object]) -> list[Row]:
     """Of those asked about, who may be on a page that was not read: nothing is known of them yet.
 

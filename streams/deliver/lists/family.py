@@ -11,7 +11,7 @@ from streams.deliver.lists.guard import Guard
 from streams.deliver.lists.membership import Ready, Step
 from streams.deliver.lists.naming import Naming
 from streams.deliver.profiles.family import klaviyo_id_key
-from streams.deliver.row import Group, Row, Settled
+from streams.deliver.row import Group, Row, Settled, by_profile
 from streams.klaviyo import audience, requests
 from streams.klaviyo.budgets import (
     LIST_ADD,
@@ -80,7 +80,7 @@ class Lists:
         held: list[Row] = []
         held_s = HOLD_S
         turn = self.naming.begin()
-        for own in lookups.by_profile(rows):
+        for own in by_profile(rows):
             chosen = [row for row in own if row.ready.list == own[0].ready.list]
             newest = max(chosen, key=lambda row: (lookups.event_time(row), chosen.index(row)))
             if len(chosen) > 1:
@@ -180,7 +180,7 @@ class Lists:
             audiences.sized(self.guard, ready.list_id, data, now_ms)
             return Learned()
         found = {
-            who: klaviyo_id for who, (klaviyo_id, _) in audiences.by_identifier(ready.by[0], data).items()
+            who: klaviyo_id for who, (klaviyo_id, _) in audience.by_identifier(ready.by[0], data).items()
         }
         if ready.step == "import":
             found = {audience.same(*ready.by): klaviyo_id for klaviyo_id, _ in audience.resources(data)}

@@ -1,6 +1,6 @@
 """What has to be asked before a call: which list a name means, and which profile a person is at Klaviyo."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -141,14 +141,6 @@ def own_membership(list_id: str, profile_id: str, read: Read) -> tuple[bool, int
         return None
     on, time_ms = orjson.loads(value)
     return on, time_ms
-
-
-def by_profile(rows: Iterable[Row]) -> list[list[Row]]:
-    """Rows of each profile, in order."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.who, []).append(row)
-    return list(found.values())
 
 
 def paged(rows: Sequence[Row], value: Callable[[Row], str]) -> list[list[Row]]:

@@ -6,12 +6,12 @@ from typing import Final
 
 import orjson
 
-from streams.deliver import addresses, notices
+from streams.deliver import addresses
 from streams.deliver.family import Learned, Read
 from streams.deliver.judge import dead
 from streams.deliver.profiles import jobs
 from streams.deliver.profiles.traits import Folded, fold
-from streams.deliver.row import Group, Row, Settled
+from streams.deliver.row import Group, Row, Settled, by_profile
 from streams.klaviyo import imports
 from streams.klaviyo.imports import Failed
 from streams.klaviyo.replies import Accepted, Rejected, RejectedWhole, Reply, Throttled
@@ -86,7 +86,7 @@ def settled(element: Element, ends: Sequence[Settled]) -> list[Settled]:
 def request(family: str, group: Group, read: Read) -> Request | None:
     """The job's creation, or the next question about it; None when no row says anything new."""
     if group.job is None or group.effects is None:
-        group.effects = [fold_rows(rows, read) for rows in notices.by_profile(group.rows)]
+        group.effects = [fold_rows(rows, read) for rows in by_profile(group.rows)]
     if group.job is None:
         numbers = {id(row): number for number, row in enumerate(group.rows)}
         said = [element for element in group.effects if element.changed]

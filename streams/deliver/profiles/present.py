@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from streams.deliver import notices
 from streams.deliver.family import Read
 from streams.deliver.profiles.importing import traits_key
-from streams.deliver.row import Group, Row
+from streams.deliver.row import Group, Row, by_profile
 from streams.klaviyo import audience
 from streams.klaviyo.replies import Accepted, Reply
 from streams.klaviyo.requests import Request
@@ -45,16 +44,14 @@ class Looking:
         """Klaviyo showed who of a page is there, and what they have."""
         verdict = reply.verdict
         data, more = (verdict.data, verdict.next) if isinstance(verdict, Accepted) else ((), None)
-        found = {
-            audience.same(self.by, attributes.get(self.by)): attributes.get("properties") or {}
-            for _, attributes in audience.resources(data)
-        }
+        found = audience.by_identifier(self.by, data)
         shown = [own for own in self.asked if audience.same(self.by, _who(own)[self.by]) in found]
         left = [own for own in self.asked if own not in shown]
         again = left if more is not None and shown else []  # they may be on a page that was not read
         self.waiting[self.by][: len(self.asked)] = again
         for own in shown:
-            self.ask(own, (), found[audience.same(self.by, _who(own)[self.by])])
+            _, attributes = found[audience.same(self.by, _who(own)[self.by])]
+            self.ask(own, (), attributes.get("properties") or {})
         for own in left if not again else ():
             self.ask(own, _BY[_BY.index(self.by) + 1 :], {})
         for row in self.fresh:
@@ -77,7 +74,7 @@ def look(group: Group, read: Read) -> Request | None:
     """What is to be asked before the group's call; None when nothing is, or no more."""
     if not isinstance(group.step, Looking):
         rows = [row for row in group.rows if row.ready.update.once and not row.ready.looked]
-        people = [own for own in notices.by_profile(rows) if _unknown(own, read)]
+        people = [own for own in by_profile(rows) if _unknown(own, read)]
         if not people:
             return None
         group.step = Looking([row for row in group.rows if not row.tried])

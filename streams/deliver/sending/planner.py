@@ -11,7 +11,7 @@ from streams.deliver.budget import HORIZON_S, Budget
 from streams.deliver.desk import Desk
 from streams.deliver.family import HOLD_S, Family, Importing, Prepared, Read, Sorting
 from streams.deliver.judge import chain
-from streams.deliver.row import Group, Row, Settled
+from streams.deliver.row import Group, Row, Settled, by_profile
 from streams.deliver.sending import grouping
 from streams.deliver.sending.lane import Lane
 from streams.klaviyo.limits import PROFILE_BYTES
@@ -107,15 +107,14 @@ class Planner:
         call.
         """
 
+        def works(group: Group) -> bool:
+            return group.job is not None and not any(0 < row.came < before_ms for row in group.rows)
+
         failed = self.lane.drain(waiting=True)
-        works = {
-            group
-            for group in (*self.ready, *failed)
-            if group.job is not None and not any(0 < row.came < before_ms for row in group.rows)
-        }
-        kept = [group for group in self.ready if group in works or group.probes]
-        groups = [group for group in (*self.ready, *failed) if group not in works and group not in kept]
-        self.ready = deque([*kept, *(group for group in failed if group in works)])
+        kept = [group for group in self.ready if works(group) or group.probes]
+        groups = [group for group in self.ready if not (works(group) or group.probes)]
+        groups += [group for group in failed if not works(group)]
+        self.ready = deque([*kept, *(group for group in failed if works(group))])
         for group in reversed(groups):
             self.lane.put_back(chain(group))
             self.lane.free(group.profiles())
@@ -200,7 +199,7 @@ class Planner:
         alone = {row.who for row in rows if row.again}
         many = [row for row in rows if row.who not in alone]
         groups = [Group(self.new_id(), many, bulk=len(many) > 1)] if many else []
-        for own in notices.by_profile([row for row in rows if row.who in alone]):
+        for own in by_profile([row for row in rows if row.who in alone]):
             head: Group | None = None
             for row in reversed(own):
                 head = Group(self.new_id(), [row], bulk=False, after=head)
@@ -232,7 +231,7 @@ class Planner:
             return rows
         going: list[Row] = []
         held: list[Row] = []
-        for own in notices.by_profile(rows):
+        for own in by_profile(rows):
             who = own[0].who
             erased = [row for row in own if notices.erased(row, read)]
             left = [row for row in own if row not in erased]
